@@ -1,0 +1,108 @@
+"""A score's chance floor and oracle ceiling on a dataset: the two ends that make a number readable."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from disentangle_bench import registry
+from disentangle_bench.contracts import CodeTable, Dataset, Metric
+from disentangle_bench.errors import UserError
+from disentangle_bench.metrics import score_table
+
+FORMAT = 1  # of the cached file; raise it when a change outside a metric's own file moves its numbers
+FLOOR_SEEDS = range(5)
+
+Calibration = dict[str, dict[str, float]]
+
+
+def calibrate(dataset: Dataset, metric: str, protocol: str, width: int, cache: Path | None = None) -> Calibration:
+    """{score key: {"floor": mean, "ceiling": value}} of a metric under a protocol, for codes of `width` dimensions.
+
+    floor: the mean over 5 tables of independent standard normal codes, (N, width).
+    ceiling: the true factors as codes, standardised. Factor values with identical images count as one, as no encoder
+        can tell them apart.
+    cache: a folder for one JSON file a result, which is reused while the dataset's content and the metric's source are
+        unchanged, and made again where it is damaged; None keeps nothing.
+
+    Seeds are fixed, so the result is a function of the arguments. A metric that skips the dataset gives {}.
+    """
+    if width < 1:
+        raise UserError(f"width must be 1 or more code dimensions, not {width}.")
+    chosen: Metric = registry.get("metric", metric)
+    if chosen.skip(dataset) is not None:
+        return {}
+    source = inspect.getsourcefile(chosen.compute)
+    identity = {
+        "format": FORMAT,
+        "dataset": dataset.checksum,
+        "metric": metric,
+        "source": hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None,
+        "protocol": protocol,
+        "width": width,
+    }
+    path = None
+    if cache is not None:
+        digest = hashlib.sha256(json.dumps([dataset.checksum, metric, protocol, width]).encode()).hexdigest()[:16]
+        path = cache / f"{metric}-{protocol}-{width}-{digest}.json"
+        known = _read(path, identity)
+        if known is not None:
+            return known
+    result = _measure(dataset, chosen, protocol, width)
+    if path is not None:
+        _write(path, {"identity": identity, "calibration": result})
+    return result
+
+
+def _measure(dataset: Dataset, metric: Metric, protocol: str, width: int) -> Calibration:
+    floors = []
+    for seed in FLOOR_SEEDS:
+        rng = np.random.default_rng([seed, width])
+        table = CodeTable.of(dataset, rng.standard_normal((len(dataset), width)))
+        floors.append(score_table(metric.name, table, protocol, seed))
+    factors = table.merge_same_images().factors.astype(np.float64)  # (N, K)
+    spread = factors.std(axis=0)
+    oracle = (factors - factors.mean(axis=0)) / np.where(spread == 0, 1, spread)
+    ceiling = score_table(metric.name, CodeTable.of(dataset, oracle), protocol, seed=0)
+    if "skip" in ceiling or any("skip" in floor for floor in floors):
+        return {}
+    return {
+        key: {"floor": float(np.mean([floor[key] for floor in floors])), "ceiling": float(ceiling[key])}
+        for key in metric.keys
+    }
+
+
+def _read(path: Path, identity: dict[str, Any]) -> Calibration | None:
+    """The calibration in a cached file; None where the file is missing, damaged, or of another identity."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["identity"] != identity:
+            return None
+        result = {
+            str(key): {end: float(ends[end]) for end in ("floor", "ceiling")}
+            for key, ends in content["calibration"].items()
+        }
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return result if all(math.isfinite(value) for ends in result.values() for value in ends.values()) else None
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON whole or not at all: two processes that calibrate at once leave one good file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

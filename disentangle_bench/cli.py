@@ -1,0 +1,323 @@
+"""The command line: thin commands over the package. A user's mistake is one sentence and exit status 2."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from disentangle_bench import datasets as dataset_package
+from disentangle_bench import registry
+from disentangle_bench.display import Bar, console, duration
+from disentangle_bench.errors import UserError
+
+app = typer.Typer(
+    help="Train GANs and VAEs over many seeds, score their disentanglement, publish leaderboards.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+datasets_app = typer.Typer(help="Datasets: what is prepared, what is missing, and prepare it.")
+app.add_typer(datasets_app, name="datasets")
+
+Results = Annotated[Path, typer.Option("--results", envvar="DISENTANGLE_BENCH_RESULTS", help="Where results are.")]
+Data = Annotated[Path | None, typer.Option("--data-root", help="Prepared datasets [default: ./datasets].")]
+Plugins = Annotated[list[str], typer.Option("--plugin", help="A .py file or module with your own models or metrics.")]
+RESULTS = Path("results")
+
+
+def workspace(results: Path, data: Path | None, plugins: list[str]) -> Any:
+    """Where things are; loads the plugins, so that their names are known from here on."""
+    from disentangle_bench.records import Workspace
+
+    for plugin in plugins:
+        registry.load_plugin(plugin)
+    return Workspace(results, dataset_package.data_root(data), tuple(plugins))
+
+
+@app.command()
+def run(
+    source: Annotated[str | None, typer.Argument(metavar="[PRESET|FILE.yaml]", help="A preset's name or a file.")] = None,
+    models: Annotated[str | None, typer.Option(help="Models, comma-separated.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Datasets, comma-separated.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds: 0-31, or 0,1,5.")] = None,
+    setting: Annotated[list[str], typer.Option("--set", help="PATH=VALUE: ib-gan.beta=0.2, steps=1000.")] = [],  # noqa: B006
+    name: Annotated[str | None, typer.Option(help="The study's name; its results go under it.")] = None,
+    score_every: Annotated[int | None, typer.Option(min=1, help="Also score every N steps.")] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")] = False,
+    retries: Annotated[int, typer.Option(min=0, help="How often a crashed trial is tried again.")] = 1,
+    local: Annotated[bool, typer.Option("--local", help="Without Ray, one trial after the other.")] = False,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster's address [default: Ray on this machine].")] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="CPUs, and so threads, a trial [default: 1].")] = None,
+    gpus: Annotated[float | None, typer.Option(min=0, help="Share of a GPU a trial [default: 1 on CUDA].")] = None,
+    concurrent: Annotated[int | None, typer.Option(min=1, help="Trials at a time at most.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved trials and stop.")] = False,
+    plugin: Plugins = [],  # noqa: B006
+    results: Results = RESULTS,
+    data_root: Data = None,
+) -> None:
+    """Train and score a study on Ray, then print its leaderboard. Run again, it goes on where it stopped.
+
+    Exit status: 0 all trials have scores or diverged, 1 a trial crashed, 2 a mistake to mend, 130 interrupted.
+    """
+    from disentangle_bench import study as studies
+    from disentangle_bench.config import load_study
+    from disentangle_bench.launch import LaunchOptions, launch
+
+    place = workspace(results, data_root, plugin)
+    changes: dict[str, Any] = {"models": models, "datasets": dataset, "seeds": seeds, "name": name}
+    if cpus is not None:
+        setting = [*setting, f"numerics.threads={cpus}"]
+    if score_every is not None:
+        setting = [*setting, f"intervals.score={score_every}"]
+    config = load_study(source, changes, setting)
+    with Bar("preparing datasets") as progress:
+        data = studies.load_datasets(config, place, progress)
+    study = studies.plan(config, place, data)
+    if dry_run:
+        print_plan(study, place, data)
+        return
+    studies.write_study(study, place)
+    trials = studies.pending(study, place)
+    done = len(study.trials) - len(trials)
+    console().print(f"{study.name}: {len(study.trials)} trials, {done} done, {len(trials)} to run", markup=False)
+    mistakes: list[str] = []
+    if trials:
+        where = LaunchOptions(local, address, gpus, concurrent)
+        mistakes = launch(trials, place, study.options(tensorboard, retries), where)
+    show_results(study, place, data)
+    failed = studies.count_states(study, place)["failed"]
+    for mistake in mistakes:
+        sys.stderr.write(f"Error: {mistake}\n")
+    if mistakes:
+        raise typer.Exit(2)
+    if failed:
+        sys.stderr.write(f"{failed} trials crashed; their tracebacks are in their records. Run again to try again.\n")
+        raise typer.Exit(1)
+
+
+def print_plan(study: Any, place: Any, data: Any) -> None:
+    """What `run` would do: each cell's settings, its seeds, and an estimate of time and disk."""
+    import yaml
+
+    from disentangle_bench import study as studies
+    from disentangle_bench.estimate import estimate
+
+    out = console()
+    for trials in study.cells().values():
+        spec = studies.without_seed(trials[0])
+        out.print(yaml.safe_dump({**spec, "seeds": [t.seed for t in trials]}, sort_keys=False).rstrip(), markup=False)
+        out.print("trials: " + ", ".join(f"{t.id} (seed {t.seed})" for t in trials) + "\n", markup=False)
+    waiting = studies.pending(study, place)
+    seconds, disk = estimate(waiting, data)
+    out.print(
+        f"{len(study.trials)} trials, {len(waiting)} to run: about {duration(seconds)} of one trial's time in all on "
+        f"this machine ({duration(seconds / max(1, len(waiting)))} a trial), {disk / 1e6:,.0f} MB on disk.",
+        markup=False,
+    )
+
+
+def show_results(study: Any, place: Any, data: Any) -> None:
+    """Write and print the leaderboard, and say where everything is."""
+    from disentangle_bench import study as studies
+    from disentangle_bench.boards import study_leaderboard
+    from disentangle_bench.leaderboard import rich_tables, write_csv
+
+    with Bar("floors and ceilings") as progress:
+        table = study_leaderboard(study, place, data, progress)
+    path = place.study(study.name) / "leaderboard.csv"
+    write_csv(table, path)
+    pictures = studies.collect_traversals(study, place)
+    out = console()
+    for shown in rich_tables(table):
+        out.print(shown)
+    if study.description:
+        out.print(study.description.strip(), markup=False)
+    out.print(f"leaderboard  {path}\nrecords      {place.results / 'runs'}\ntraversals   {pictures}", markup=False)
+
+
+@app.command()
+def status(
+    name: Annotated[str, typer.Argument(help="The study's name.")],
+    results: Results = RESULTS,
+    data_root: Data = None,
+    plugin: Plugins = [],  # noqa: B006
+) -> None:
+    """Show each cell of a study, and each trial that is not finished."""
+    from disentangle_bench import study as studies
+    from disentangle_bench.display import describe
+    from disentangle_bench.heartbeat import read_beat
+    from disentangle_bench.records import read_record
+
+    place = workspace(results, data_root, plugin)
+    study = studies.read_study(place, name)
+    table = Table(title=f"{name}: {len(study.trials)} trials", title_justify="left")
+    for column in ("dataset", "model", "finished", "running", "interrupted", "waiting", "failed", "diverged"):
+        table.add_column(column, justify="left" if column in ("dataset", "model") else "right")
+    lines = []
+    for (dataset, model), trials in study.cells().items():
+        states = {trial.id: studies.state(trial, place, study.metrics) for trial in trials}
+        counts = [list(states.values()).count(s) for s in ("finished", "running", "interrupted", "waiting", "failed")]
+        table.add_row(dataset, model, *map(str, counts), str(list(states.values()).count("diverged")))
+        for trial in trials:
+            line = f"{trial.id}  {trial.title}: {states[trial.id]}"
+            beat = read_beat(place.trial(trial.id)) if states[trial.id] == "running" else None
+            if beat is not None:
+                progress, rate, left, _ = describe(beat)
+                line += f", {progress}, {rate}, {left} left"
+            if states[trial.id] in ("failed", "diverged"):
+                line += f", {read_record(place.record(trial.id)).cause}"
+            lines.append(line)
+    console().print(table)
+    for line in lines:
+        console().print(line, markup=False)
+
+
+@app.command()
+def score(
+    trial: Annotated[str, typer.Argument(help="A trial's id, or the beginning of it.")],
+    metric: Annotated[list[str], typer.Option(help="METRIC or METRIC/PROTOCOL; repeatable [default: all].")] = [],  # noqa: B006
+    seed: Annotated[int | None, typer.Option(min=0, help="The metric's seed [default: the trial's].")] = None,
+    results: Results = RESULTS,
+    data_root: Data = None,
+    plugin: Plugins = [],  # noqa: B006
+) -> None:
+    """Score a finished trial again from its stored codes. Its record is not changed."""
+    from disentangle_bench.scoring import score_trial
+
+    place = workspace(results, data_root, plugin)
+    with Bar("scoring") as progress:
+        scores = score_trial(trial, place, metric, seed, progress)
+    table = Table()
+    for column in ("metric", "protocol", "result", "value"):
+        table.add_column(column, justify="right" if column == "value" else "left")
+    for name, protocol, key, value in scores:
+        table.add_row(name, protocol, key, f"{value:.6f}" if isinstance(value, float) else str(value))
+    console().print(table)
+
+
+@app.command()
+def leaderboard(
+    name: Annotated[str, typer.Argument(help="The study's name.")],
+    csv: Annotated[Path | None, typer.Option(help="Where to write it [default: the study's leaderboard.csv].")] = None,
+    results: Results = RESULTS,
+    data_root: Data = None,
+    plugin: Plugins = [],  # noqa: B006
+) -> None:
+    """Make a study's leaderboard again from its records."""
+    from disentangle_bench import study as studies
+    from disentangle_bench.boards import study_leaderboard
+    from disentangle_bench.leaderboard import rich_tables, write_csv
+
+    place = workspace(results, data_root, plugin)
+    study = studies.read_study(place, name)
+    data = {dataset: dataset_package.load(dataset, place.data) for dataset, _ in study.cells()}
+    with Bar("floors and ceilings") as progress:
+        table = study_leaderboard(study, place, data, progress)
+    path = csv or place.study(name) / "leaderboard.csv"
+    write_csv(table, path)
+    for shown in rich_tables(table):
+        console().print(shown)
+    console().print(f"leaderboard  {path}", markup=False)
+
+
+@app.command()
+def traverse(
+    trial: Annotated[str, typer.Argument(help="A trial's id, or the beginning of it.")],
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("traversal.png"),
+    seed: Annotated[int, typer.Option(min=0, help="Which random code to start from.")] = 0,
+    results: Results = RESULTS,
+    data_root: Data = None,
+    plugin: Plugins = [],  # noqa: B006
+) -> None:
+    """Draw what each code of a finished trial changes in the image."""
+    from disentangle_bench.traverse import write_traversal
+    from disentangle_bench.trial import load_trial
+
+    workspace(results, data_root, plugin)
+    loaded = load_trial(trial, results, data_root, tuple(plugin))
+    write_traversal(loaded.model, seed, out, loaded.spec.title)
+    console().print(f"traversal  {out}", markup=False)
+
+
+@app.command()
+def models(plugin: Plugins = []) -> None:  # noqa: B006
+    """List the models: paper, what their codes come from, named configurations."""
+    table = listing(plugin, "model", "paper", "codes from", "configurations")
+    for name in registry.names("model"):
+        cls = registry.get("model", name)
+        table.add_row(name, cls.paper, cls.code_source, ", ".join(cls.configurations))
+    console().print(table)
+
+
+@app.command()
+def metrics(plugin: Plugins = []) -> None:  # noqa: B006
+    """List the metrics: title, range, direction, protocols."""
+    table = listing(plugin, "metric", "title", "range", "better", "protocols")
+    for name in registry.names("metric"):
+        item = registry.get("metric", name)
+        better = "higher" if item.higher_is_better else "lower"
+        table.add_row(name, item.title, "{:g} to {:g}".format(*item.range), better, ", ".join(item.protocols))
+    console().print(table)
+
+
+def listing(plugins: list[str], *columns: str) -> Table:
+    """An empty table, after loading the plugins."""
+    for plugin in plugins:
+        registry.load_plugin(plugin)
+    table = Table()
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+@datasets_app.callback(invoke_without_command=True)
+def list_datasets(context: typer.Context, data_root: Data = None, plugin: Plugins = []) -> None:  # noqa: B006
+    """List the datasets: what is prepared and what is missing."""
+    if context.invoked_subcommand is not None:
+        return
+    root = dataset_package.data_root(data_root)
+    table = listing(plugin, "dataset", "images", "factors", "prepared")
+    for name in registry.names("dataset"):
+        cls = registry.get("dataset", name)
+        factors = ", ".join(f"{n} {s}" for n, s in zip(cls.factor_names, cls.factor_sizes, strict=True))
+        path = cls.prepared(root)
+        state = path.name if path else f"missing: disentangle-bench datasets prepare {name}"
+        table.add_row(name, "×".join(map(str, cls.image_shape)), factors, state)
+    console().print(table)
+    console().print(f"data root  {root}", markup=False)
+
+
+@datasets_app.command()
+def prepare(
+    name: Annotated[str, typer.Argument(help="The dataset's name.")],
+    data_root: Data = None,
+    plugin: Plugins = [],  # noqa: B006
+) -> None:
+    """Prepare a dataset under the data root; a second call does nothing."""
+    import time
+
+    for path in plugin:
+        registry.load_plugin(path)
+    cls = registry.get("dataset", name)
+    root = dataset_package.data_root(data_root)
+    before, started = cls.prepared(root), time.perf_counter()
+    with Bar(f"preparing {name}") as progress:
+        path = cls.prepare(root, progress)
+    verb = "is there already" if before else f"prepared in {duration(time.perf_counter() - started)}"
+    console().print(f"{name} {verb}: {path}", markup=False)
+
+
+def main() -> None:
+    """The entry point: turns a `UserError` into its sentence and Ctrl-C into a word on how to go on."""
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"Error: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted. Nothing is lost: the same command goes on from the last checkpoints.\n")
+        sys.exit(130)

@@ -1,0 +1,267 @@
+"""What a study and a trial are: typed, validated, and hashed to the trial's identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from disentangle_bench import registry
+from disentangle_bench.codes import CODE_FORMAT
+from disentangle_bench.contracts import Dataset
+from disentangle_bench.errors import UserError, unknown
+from disentangle_bench.models.base import Model, ModelConfig
+from disentangle_bench.trainer import Intervals
+
+PRESETS = Path(__file__).parent / "presets"
+AUTO = "auto"
+T = TypeVar("T", bound=BaseModel)
+
+
+class Numerics(BaseModel):
+    """How the arithmetic is done; other numerics, other last digits, so they are part of a trial's identity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: int = Field(1, ge=1, description="CPU threads a trial")
+    precision: Literal["float32"] = "float32"
+    mode: Literal["eager"] = "eager"
+
+
+class TrialSpec(BaseModel):
+    """All that could change a trial's result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    model_source: str | None = Field(None, description="sha256 of a plugin's source; none for a built-in model")
+    configuration: str
+    config: dict[str, Any]
+    dataset: str
+    dataset_checksum: str
+    seed: int
+    numerics: Numerics
+    code_format: int = CODE_FORMAT
+
+    @property
+    def id(self) -> str:
+        """12 hexadecimal digits of sha256 over the canonical JSON of this specification."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def title(self) -> str:
+        """For people: `ib-gan dsprites seed 3`."""
+        return f"{self.model} {self.dataset} seed {self.seed}"
+
+    def typed_config(self) -> ModelConfig:
+        """The model's configuration as its own type."""
+        cls: type[Model] = registry.get("model", self.model)
+        return validated(cls.Config, self.config, f"{self.model}.")
+
+
+def parse_seeds(value: Any) -> Any:
+    """Seeds as a list, from `[0, 1]`, `3`, or ranges: `0-31`, `0-3,7`."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [value]
+    if not isinstance(value, str):
+        return value
+    seeds: list[int] = []
+    for part in value.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        if not match:
+            raise ValueError(f"'{value}' is not a list of seeds such as 0-31 or 0,1,5")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise ValueError(f"the range '{part.strip()}' runs backwards")
+        seeds.extend(range(first, last + 1))
+    return seeds
+
+
+def parse_names(value: Any) -> Any:
+    """Names as a list, from a list or a comma-separated string."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], BeforeValidator(parse_names), Field(min_length=1)]
+Seeds = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(parse_seeds), Field(min_length=1)]
+Interval = Annotated[int, Field(ge=0)]
+
+
+class IntervalsConfig(BaseModel):
+    """Steps between two of each, 0 for never, and seconds between checkpoints; the last step has all of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    log: Interval = Intervals.log
+    diagnose: Interval = Intervals.diagnose
+    score: Interval = Intervals.score
+    checkpoint_seconds: float = Field(Intervals.checkpoint_seconds, ge=0)
+
+
+class StudyConfig(BaseModel):
+    """A study file: models × datasets × seeds under one protocol list. Every field can be set with --set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+    description: str = ""
+    models: Names
+    datasets: Names
+    seeds: Seeds = [0]
+    configuration: str = Field(AUTO, description="a configuration's name, or auto: the dataset's own, else `small`")
+    steps: int | None = Field(None, ge=0, description="overrides every model's budget")
+    batch_size: int | None = Field(None, gt=1, description="overrides every model's batch size")
+    overrides: dict[str, dict[str, Any]] = Field({}, description="fields by model")
+    metrics: dict[str, Names] = {
+        "factor-vae": ["robust", "locatello", "ib-gan"],
+        "beta-vae": ["robust", "locatello"],
+    }
+    intervals: IntervalsConfig = IntervalsConfig()
+    numerics: dict[str, Any] = Field({}, description="device (auto, cpu, cuda), threads, precision, mode")
+
+
+def load_study(source: str | None, changes: Mapping[str, Any], settings: list[str]) -> StudyConfig:
+    """A study from a preset's name or a YAML file, with the command line's changes and `--set` settings.
+
+    settings: `path=value` each; a path that begins with a model's name goes to that model's configuration.
+    """
+    raw = read_study_file(source) if source else {}
+    raw |= {key: value for key, value in changes.items() if value is not None}
+    for setting in settings:
+        apply_setting(raw, setting)
+    raw.setdefault("name", default_name(raw))
+    study = validated(StudyConfig, raw, "")
+    for model in study.overrides:
+        if model not in study.models:
+            raise unknown("model in overrides", model, study.models)
+    for metric, protocols in study.metrics.items():
+        known = registry.get("metric", metric).protocols
+        for protocol in protocols:
+            if protocol not in known:
+                raise unknown(f"protocol of {metric}", protocol, known)
+    return study
+
+
+def read_study_file(source: str) -> dict[str, Any]:
+    """The YAML of a preset by name, or of a file by path."""
+    path = Path(source) if source.endswith((".yaml", ".yml")) else PRESETS / f"{source}.yaml"
+    if not path.is_file():
+        if path.parent == PRESETS:
+            raise unknown("preset", source, (preset.stem for preset in PRESETS.glob("*.yaml")))
+        raise UserError(f"study file {path} is not there.")
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise UserError(f"study file {path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(raw, dict):
+        raise UserError(f"study file {path} must hold fields such as `models:` and `seeds:`, not a {type(raw).__name__}.")
+    return {"name": path.stem, **raw}
+
+
+def apply_setting(raw: dict[str, Any], setting: str) -> None:
+    """Apply one `--set path=value` to a raw study."""
+    path, equals, text = setting.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise UserError(f"--set {setting}: expected PATH=VALUE, such as ib-gan.beta=0.2 or steps=1000.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {setting}: '{text}' is not a YAML value.") from error
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+        value = float(value)  # YAML 1.1 reads 1e-4 as text
+    if keys[0] not in StudyConfig.model_fields:
+        if len(keys) == 1 or keys[0] not in registry.names("model"):
+            raise unknown("setting", keys[0], [*StudyConfig.model_fields, *registry.names("model")])
+        keys = ["overrides", *keys]
+    for key in keys[:-1]:
+        inner = raw.get(key)
+        raw[key] = dict(inner) if isinstance(inner, Mapping) else {}
+        raw = raw[key]
+    raw[keys[-1]] = value
+
+
+def default_name(raw: Mapping[str, Any]) -> str:
+    """A name for a study that was given on the command line alone."""
+    parts = [*(parse_names(raw.get("models")) or ["study"]), *(parse_names(raw.get("datasets")) or [])]
+    return "_".join(str(part) for part in parts)
+
+
+def resolve_numerics(raw: Mapping[str, Any]) -> Numerics:
+    """Numerics with `device: auto` settled: cuda where there is one."""
+    import torch
+
+    settled = dict(raw)
+    available = torch.cuda.is_available()
+    if settled.get("device", AUTO) == AUTO:
+        settled["device"] = "cuda" if available else "cpu"
+    if settled["device"] == "cuda" and not available:
+        raise UserError("numerics.device is cuda, but torch sees no CUDA device here; set numerics.device=cpu.")
+    return validated(Numerics, settled, "numerics.")
+
+
+def resolve_config(study: StudyConfig, model: str, dataset: str) -> tuple[str, ModelConfig]:
+    """The named configuration that a model uses on a dataset, and its settings with the study's overrides."""
+    cls: type[Model] = registry.get("model", model)
+    name = study.configuration
+    if name == AUTO:
+        candidates = [dataset, "small", "default", *cls.configurations]
+        name = next(candidate for candidate in candidates if candidate in cls.configurations)
+    if name not in cls.configurations:
+        raise unknown(f"configuration of {model}", name, cls.configurations)
+    settings = cls.configurations[name].model_dump()
+    settings |= {key: value for key in ("steps", "batch_size") if (value := getattr(study, key)) is not None}
+    for key in study.overrides.get(model, {}):
+        if key not in cls.Config.model_fields:
+            raise unknown(f"field {model}.", key, cls.Config.model_fields)
+    return name, validated(cls.Config, settings | study.overrides.get(model, {}), f"{model}.")
+
+
+def resolve_trials(study: StudyConfig, datasets: Mapping[str, Dataset]) -> list[TrialSpec]:
+    """Every trial of a study, seeds in the inner loop; builds each model once to see that its shapes fit."""
+    from disentangle_bench.trainer import build_model
+
+    numerics = resolve_numerics(study.numerics)
+    trials = []
+    for dataset_name in study.datasets:
+        dataset = datasets[dataset_name]
+        for model in study.models:
+            name, config = resolve_config(study, model, dataset_name)
+            build_model(registry.get("model", model), config, dataset.image_shape, seed=0)
+            trials += [
+                TrialSpec(
+                    model=model,
+                    model_source=registry.source_hash("model", model),
+                    configuration=name,
+                    config=config.model_dump(mode="json"),
+                    dataset=dataset_name,
+                    dataset_checksum=dataset.checksum,
+                    seed=seed,
+                    numerics=numerics,
+                )
+                for seed in dict.fromkeys(study.seeds)
+            ]
+    return trials
+
+
+def validated(cls: type[T], raw: Mapping[str, Any], prefix: str) -> T:
+    """`raw` as a `cls`; `UserError` with the field's path, the value and what was expected."""
+    try:
+        return cls.model_validate(dict(raw))
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = prefix + ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise unknown(f"field '{path}': field", str(first["loc"][-1]), cls.model_fields) from error
+        if first["type"] == "missing":
+            raise UserError(f"{path} is missing; give it in the study file or with --{path}.") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{path} = {first['input']!r}: {message[0].lower()}{message[1:]}.") from error

@@ -1,0 +1,214 @@
+"""What data flows through the suite: `Dataset`, `CodeTable`, `Metric`.
+
+This file needs numpy alone, so that the metrics work on anyone's arrays without torch or Ray. The contract that does
+need torch, `Model`, is in `models/base.py`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from disentangle_bench.errors import UserError
+
+Scores = dict[str, float]
+Progress = Callable[[int, int], None]  # (done, total)
+
+
+def silent(done: int, total: int) -> None:
+    """The `Progress` that shows nothing."""
+
+
+class Dataset(ABC):
+    """Images with known generative factors, on a full grid: every combination of factor values, once, in order.
+
+    The images lie in `rows`, in whatever form is small and fast (dSprites: one bit a pixel), mapped from a file and
+    never copied; `decode` turns rows into pixels, on numpy arrays and on torch tensors alike, so that a trainer can
+    keep the rows on its device and decode there.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    image_shape: ClassVar[tuple[int, int, int]]  # (C, H, W)
+    factor_names: ClassVar[tuple[str, ...]]
+    factor_sizes: ClassVar[tuple[int, ...]]  # the last factor varies fastest
+    same_image: ClassVar[Mapping[str, Mapping[int, int]]] = {}
+    """Factor values whose images are identical to another value's: {factor: {value: the value it repeats}}."""
+
+    rows: np.ndarray  # uint8 (N, ...), as stored
+    checksum: str  # sha256 of the stored content; part of every trial's identity
+
+    @classmethod
+    @abstractmethod
+    def prepare(cls, root: Path, progress: Progress = silent) -> Path:
+        """Make the prepared file under `root` unless it is there already, and return its path."""
+
+    @classmethod
+    @abstractmethod
+    def prepared(cls, root: Path) -> Path | None:
+        """The prepared file under `root`, or None where it is missing."""
+
+    @abstractmethod
+    def __init__(self, root: Path) -> None:
+        """Map the prepared file under `root`; raise `UserError` where it is missing or damaged."""
+
+    @abstractmethod
+    def decode(self, rows: Any) -> Any:
+        """Stored rows (N, ...) to images, uint8 (N, C, H, W), 0..255; numpy in, numpy out; torch in, torch out."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def images(self, index: Any) -> np.ndarray:
+        """The images at these row indices, int (N,) or one: uint8 (N, C, H, W), 0..255; `UserError` outside."""
+        return self.decode(self.rows[self._rows_at(index)])
+
+    def index(self, factors: Any) -> np.ndarray:
+        """Row indices, int64 (N,), of factor values, int (N, K) or (K,), each counted from 0; `UserError` outside."""
+        given = np.atleast_2d(np.asarray(factors))
+        if given.ndim != 2 or given.shape[1] != len(self.factor_sizes):
+            names = ", ".join(self.factor_names)
+            raise UserError(f"{self.name} has {len(self.factor_sizes)} factors ({names}), not {given.shape[-1]}.")
+        whole = given.astype(np.int64)
+        for k, (name, size) in enumerate(zip(self.factor_names, self.factor_sizes, strict=True)):
+            wrong = (whole[:, k] != given[:, k]) | (whole[:, k] < 0) | (whole[:, k] >= size)
+            if wrong.any():
+                raise UserError(
+                    f"factor '{name}' of {self.name} takes whole values 0 to {size - 1}, not {given[wrong, k][0]}."
+                )
+        return np.ravel_multi_index(tuple(whole.T), self.factor_sizes)
+
+    def factors(self, index: Any) -> np.ndarray:
+        """Factor values, int64 (N, K), of row indices, int (N,) or one: the inverse of `index`."""
+        return np.stack(np.unravel_index(self._rows_at(index), self.factor_sizes), axis=1)
+
+    def _rows_at(self, index: Any) -> np.ndarray:
+        given = np.atleast_1d(np.asarray(index))
+        if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+            raise UserError(f"an index into {self.name} is whole numbers (N,), not {given.dtype} {given.shape}.")
+        outside = given[(given < 0) | (given >= len(self))]
+        if outside.size:
+            raise UserError(f"index {outside[0]} is outside {self.name}, which has rows 0 to {len(self) - 1}.")
+        return given.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class CodeTable:
+    """The codes of all images beside their factors; all that a metric sees.
+
+    codes: (N, D), cast to float64; every value finite.
+    factors: (N, K), cast to int64; value labels, in any coding.
+    factor_names: K names, for messages.
+    same_image: as `Dataset.same_image`; protocols that ask for it see repeated values merged.
+    """
+
+    codes: np.ndarray
+    factors: np.ndarray
+    factor_names: tuple[str, ...] = ()
+    same_image: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        codes, factors = np.asarray(self.codes), np.asarray(self.factors)
+        if codes.ndim != 2 or factors.ndim != 2:
+            raise UserError(
+                f"codes must be (N, D) and factors (N, K), but their shapes are {codes.shape} and {factors.shape}."
+            )
+        if len(codes) != len(factors):
+            raise UserError(f"codes have {len(codes)} rows and factors {len(factors)}; each image needs both.")
+        if not codes.size or not factors.size:
+            raise UserError(f"codes {codes.shape} and factors {factors.shape} must not be empty.")
+        for name, array in (("codes", codes), ("factors", factors)):
+            if array.dtype.kind not in "biuf":
+                raise UserError(f"{name} must be real numbers, but their type is {array.dtype}.")
+        codes = codes.astype(np.float64)
+        finite = np.isfinite(codes).all(axis=0)
+        if not finite.all():
+            column = int(np.flatnonzero(~finite)[0])
+            raise UserError(f"codes column {column} holds a value that is not finite; repair or drop that column.")
+        numbers = np.isfinite(factors).all()  # the cast of a NaN would warn before this could say what is wrong
+        whole = factors.astype(np.int64) if numbers else factors
+        if not (numbers and np.array_equal(whole, factors)):
+            raise UserError("factors must be whole numbers: the index of each factor's value, not the value itself.")
+        names = tuple(self.factor_names) or tuple(f"factor{k}" for k in range(factors.shape[1]))
+        if len(names) != factors.shape[1]:
+            raise UserError(f"{len(names)} factor names were given for {factors.shape[1]} factors.")
+        object.__setattr__(self, "codes", codes)
+        object.__setattr__(self, "factors", whole)
+        object.__setattr__(self, "factor_names", names)
+
+    @classmethod
+    def of(cls, dataset: Dataset, codes: np.ndarray) -> CodeTable:
+        """The table of a dataset's whole grid."""
+        return cls(codes, dataset.factors(np.arange(len(dataset))), dataset.factor_names, dataset.same_image)
+
+    @cached_property
+    def varying_factors(self) -> np.ndarray:
+        """Indices of the factors with more than one value; the others can be neither fixed nor predicted."""
+        return np.flatnonzero((self.factors != self.factors[0]).any(axis=0))
+
+    @cached_property
+    def _by_value(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """For each factor: rows sorted by value; and by row, value number; and by value number, start and count."""
+        tables = []
+        for column in self.factors.T:
+            _, number, count = np.unique(column, return_inverse=True, return_counts=True)
+            order = np.argsort(number, kind="stable")
+            tables.append((order, number, np.cumsum(count) - count, count))
+        return tables
+
+    def sample(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        """Row indices (size,), uniform with replacement."""
+        return rng.integers(len(self.codes), size=size)
+
+    def sample_sharing(self, factor: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+        """Row indices (V, size): in group v all rows share one value of factor[v], int (V,).
+
+        An anchor row, uniform over all rows, sets that value; the group is drawn uniformly with replacement from the
+        rows that have it. On a full grid this draws the value and all other factors uniformly and independently.
+        """
+        anchor = rng.integers(len(self.codes), size=len(factor))
+        rows = np.empty((len(factor), size), dtype=np.int64)
+        for k in np.unique(factor):
+            groups = np.flatnonzero(factor == k)
+            order, number, start, count = self._by_value[k]
+            value = number[anchor[groups]]
+            rows[groups] = order[start[value][:, None] + rng.integers(count[value][:, None], size=(len(groups), size))]
+        return rows
+
+    def merge_same_images(self) -> CodeTable:
+        """This table with the factor values that give identical images counted as one value."""
+        if not self.same_image:
+            return self
+        factors = self.factors.copy()
+        for name, same in self.same_image.items():
+            column = factors[:, self.factor_names.index(name)]
+            for value, original in same.items():
+                column[column == value] = original
+        return CodeTable(self.codes, factors, self.factor_names)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A disentanglement score: a pure function of a code table under named protocols.
+
+    compute: (table, protocol's settings, generator) -> {key: value}, every value finite, or {"skip": reason}.
+    keys: the entries of that result that are scores, in the leaderboard's order; others are details beside them.
+    protocols: settings by name; the name fixes all that could change the score.
+    range: the smallest and the largest value that a score can take.
+    """
+
+    name: str
+    title: str
+    cite: str
+    compute: Callable[[CodeTable, Any, np.random.Generator], dict[str, Any]]
+    protocols: Mapping[str, Any]
+    keys: tuple[str, ...] = ("score",)
+    higher_is_better: bool = True
+    range: tuple[float, float] = (0.0, 1.0)
+    skip: Callable[[Dataset], str | None] = lambda dataset: None

@@ -1,0 +1,191 @@
+"""dSprites (Matthey et al. 2017, github.com/deepmind/dsprites-dataset): `dsprites`, 64 × 64, and `dsprites-32`.
+
+All 737,280 images of the grid, one bit a pixel, in one mapped file. They are redrawn from the formulas in
+`dsprites_geometry`, or read from the official npz where the user has put it. Redrawn images differ from the published
+ones in a few pixels on a shape's rim: datasets/dsprites.md says how many.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from disentangle_bench.contracts import Dataset, Progress, silent
+from disentangle_bench.datasets import storage
+from disentangle_bench.datasets.dsprites_geometry import SIDE, draw_grid
+from disentangle_bench.errors import UserError
+
+REGENERATED = "regenerated"
+
+
+class DSprites(Dataset):
+    """White sprites on black, 64 × 64: uint8 (N, 1, 64, 64), values 0 and 255; stored as bits, uint8 (N, 64, 8).
+
+    A subclass with smaller `factor_sizes` is the same dataset's first values of each factor.
+    """
+
+    name: ClassVar[str] = "dsprites"
+    description: ClassVar[str] = "2D shapes by 5 factors, 64x64 binary, 737,280 images"
+    image_shape: ClassVar[tuple[int, int, int]] = (1, SIDE, SIDE)
+    factor_names: ClassVar[tuple[str, ...]] = ("shape", "scale", "orientation", "posX", "posY")
+    factor_sizes: ClassVar[tuple[int, ...]] = (3, 6, 40, 32, 32)
+    same_image: ClassVar[Mapping[str, Mapping[int, int]]] = {"orientation": {39: 0}}  # the angles include 0 and 2π
+
+    file_name: ClassVar[str] = "dsprites.h5"
+    npz_name: ClassVar[str] = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+    npz_md5: ClassVar[str] = "7da33b31b13a06f4b04a70402ce90c2e"
+    npz_url: ClassVar[str] = "github.com/deepmind/dsprites-dataset"
+
+    @classmethod
+    def prepare(cls, root: Path, progress: Progress = silent) -> Path:
+        """Make `<root>/dsprites.h5` (377 MB) unless it is there, from the official npz where the user has that.
+
+        The npz is looked for in `root` and in `root/dsprites`. A file that was redrawn before the npz came is made
+        again from it. Raises `UserError` for an npz with another checksum, for a prepared file that is damaged, and
+        where `root` can't be written.
+        """
+        path = root / cls.file_name
+        if cls.prepared(root) is None:
+            with storage.locked(path):
+                if cls.prepared(root) is None:  # else another process made it while this one waited
+                    cls._write(root, progress)
+        return path
+
+    @classmethod
+    def prepared(cls, root: Path) -> Path | None:
+        """The prepared file; None where it is missing, or was redrawn and the official npz has come since."""
+        path = root / cls.file_name
+        if not os.path.exists(path):  # unlike Path.exists, False where a folder on the way can't be entered
+            return None
+        redrawn = storage.attributes(path, cls.name)["source"] == REGENERATED
+        return None if redrawn and cls._npz(root) else path
+
+    def __init__(self, root: Path) -> None:
+        """Map the prepared file under `root`; `UserError` where it is missing or damaged.
+
+        Where it was redrawn and the official npz has come since, it is first made again: see `prepare`.
+        """
+        path = root / self.file_name
+        if os.path.exists(path):
+            self.prepare(root)
+        shape = (math.prod(self.factor_sizes), SIDE, SIDE // 8)
+        self.stored = storage.open_rows(path, self.name, shape)
+        self.root = root
+        self.rows = self.stored.rows
+        self.checksum = str(self.stored.attributes["content_sha256"])
+        self.source = str(self.stored.attributes["source"])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.root,)  # a pickled dataset is its place, never its 377 MB
+
+    def verify(self, progress: Progress = silent) -> None:
+        """Hash the stored content again (about a second); `UserError` where it isn't what was written."""
+        storage.verify(self.stored, self.name, progress)
+
+    def decode(self, rows: Any) -> Any:
+        """Stored rows, uint8 (N, 64, 8), to images, uint8 (N, 1, 64, 64), values 0 and 255; numpy or torch."""
+        return (_bits(rows) * 255)[:, None]
+
+    @classmethod
+    def _npz(cls, root: Path) -> Path | None:
+        places = (root / cls.npz_name, root / "dsprites" / cls.npz_name)
+        return next((place for place in places if os.path.exists(place)), None)
+
+    @classmethod
+    def _write(cls, root: Path, progress: Progress) -> None:
+        npz = cls._npz(root)
+        if npz is not None:
+            _check_md5(npz, cls.npz_md5, cls.npz_url)
+        attributes = {
+            "name": DSprites.name,
+            "source": npz.name if npz else REGENERATED,
+            "source_checksum": f"md5:{cls.npz_md5}" if npz else "",
+            "factor_names": list(cls.factor_names),
+            "factor_sizes": list(cls.factor_sizes),
+        }
+        shape = (math.prod(cls.factor_sizes), SIDE, SIDE // 8)
+        blocks = read_npz(npz, shape[0]) if npz else draw_grid(cls.factor_sizes)
+        storage.write(root / cls.file_name, shape, blocks, attributes, progress)
+
+
+class DSprites32(DSprites):
+    """dSprites at 32 × 32: each pixel the mean of 2 × 2, uint8 (N, 1, 32, 32), values round(255·k/4), k = 0..4.
+
+    Ours, for studies on a CPU. The stored file is that of `dsprites`.
+    """
+
+    name: ClassVar[str] = "dsprites-32"
+    description: ClassVar[str] = "dsprites averaged to 32x32 in 5 grey levels, for CPU studies"
+    image_shape: ClassVar[tuple[int, int, int]] = (1, SIDE // 2, SIDE // 2)
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.checksum += ":area-32"
+
+    def decode(self, rows: Any) -> Any:
+        """Stored rows, uint8 (N, 64, 8), to images, uint8 (N, 1, 32, 32), of 0, 64, 128, 191, 255; numpy or torch."""
+        bits = _bits(rows)
+        k = bits[:, ::2, ::2] + bits[:, ::2, 1::2] + bits[:, 1::2, ::2] + bits[:, 1::2, 1::2]  # 0..4 of 4 pixels set
+        return (63 * k + k - k // 3)[:, None]  # 255·k/4 rounded, in 8 bits: 0, 64, 128, 191, 255
+
+
+def read_npz(path: Path, images: int) -> Iterator[np.ndarray]:
+    """The official npz's `imgs`, uint8 (N, 64, 64) of 0 and 1, as packed blocks, uint8 (n, 64, 8).
+
+    Unpacked it is 3 GB, so it is read as a stream. Raises `UserError` for a file that isn't in that format.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("imgs.npy") as member:
+            version = np.lib.format.read_magic(member)
+            read_header = (
+                np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            )
+            shape, fortran, dtype = read_header(member)
+            if (shape, fortran, dtype) != ((images, SIDE, SIDE), False, np.dtype(np.uint8)):
+                raise ValueError(f"its imgs are {dtype} {shape}, not uint8 {(images, SIDE, SIDE)}")
+            for start in range(0, images, 1024):
+                size = min(1024, images - start) * SIDE * SIDE
+                block = np.frombuffer(member.read(size), dtype=np.uint8)
+                if block.size != size or block.max() > 1:
+                    raise ValueError("its imgs end early, or hold other values than 0 and 1")
+                yield np.packbits(block.reshape(-1, SIDE, SIDE), axis=-1)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _check_md5(path: Path, expected: str, url: str) -> None:
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if found != expected:
+        raise UserError(
+            f"{path} is not the official file: expected md5 {expected}, found {found}. "
+            f"Fetch it again from {url}, or remove it to use the regenerated images."
+        )
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} can't be read: {error}. Fetch it again, or remove it to use the regenerated images.")
+
+
+def _bits(rows: Any) -> Any:
+    """Packed rows, uint8 (N, H, W/8), to uint8 (N, H, W) of 0 and 1, where they are: numpy or a torch device."""
+    if isinstance(rows, np.ndarray):
+        return np.unpackbits(rows, axis=-1)
+    import torch  # here, so that whoever reads images as arrays needn't load it
+
+    # A table of each byte's bits, made on the device: a copy from the host could not be captured in a CUDA graph.
+    # One look-up a byte is three times as fast on a CPU as shifting every bit out.
+    byte, place = (torch.arange(n, dtype=torch.uint8, device=rows.device) for n in (256, 8))
+    table = (byte[:, None] >> (7 - place)) & 1
+    return table.index_select(0, rows.flatten().int()).view(*rows.shape[:-1], 8 * rows.shape[-1])

@@ -1,0 +1,156 @@
+"""What a person sees while trials run: a live table on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from disentangle_bench.config import TrialSpec
+from disentangle_bench.contracts import Progress as ProgressFunction
+from disentangle_bench.heartbeat import Beat, read_beat
+from disentangle_bench.records import Workspace, read_record
+
+LINE_SECONDS = 15.0  # between two plain lines about one trial
+
+
+def console(stderr: bool = False) -> Console:
+    """A console that keeps tables within 100 columns where there is no terminal to ask."""
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, highlight=False, soft_wrap=not terminal, width=None if terminal else 100)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people write them: 45 s, 12 min 05 s, 3 h 07 min."""
+    if seconds is None:
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def describe(beat: Beat) -> tuple[str, str, str, str]:
+    """A heartbeat in words: phase and progress, rate, time left, last scores."""
+    progress = f"{beat.phase} {beat.done:,}/{beat.total:,}" if beat.total else beat.phase
+    rate = f"{beat.rate:,.1f} {beat.unit}/s" if beat.rate else "–"
+    scores = "  ".join(f"{name} {value:.3f}" for name, value in list(beat.scores.items())[:2])
+    return progress, rate, duration(beat.seconds_left), scores
+
+
+class Watch:
+    """Shows the trials of a run from their heartbeats, from a thread, until the block ends."""
+
+    def __init__(self, trials: list[TrialSpec], workspace: Workspace) -> None:
+        self.trials, self.workspace = trials, workspace
+        self.console = console()
+        self.stop = threading.Event()
+        self.started = time.time()
+        self.done: set[str] = set()
+        self.last_line: dict[str, tuple[float, str]] = {}
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self.thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop.set()
+        self.thread.join()
+
+    def run(self) -> None:
+        """Look at the heartbeats once a second."""
+        if self.console.is_terminal:
+            with Live(console=self.console, refresh_per_second=2, transient=True) as live:
+                while not self.stop.wait(1.0):
+                    live.update(self.table())
+                self.report_finished()
+            return
+        while not self.stop.wait(1.0):
+            self.lines()
+        self.report_finished()
+
+    def beats(self) -> list[tuple[TrialSpec, Beat]]:
+        """The trials at work, with their newest heartbeat of this run."""
+        found = []
+        for trial in self.trials:
+            if trial.id not in self.done:
+                beat = read_beat(self.workspace.trial(trial.id))
+                if beat is not None and beat.time >= self.started - 1:
+                    found.append((trial, beat))
+        return found
+
+    def report_finished(self) -> None:
+        """A line for each trial that came to its record since the last look."""
+        for trial in self.trials:
+            path = self.workspace.record(trial.id)
+            if trial.id in self.done or not path.exists() or path.stat().st_mtime < self.started - 1:
+                continue
+            self.done.add(trial.id)
+            record = read_record(path)
+            if record.status == "finished":
+                scores = [
+                    f"{metric}/{protocol} {values['score']:.3f}"
+                    for metric, protocols in record.scores.items()
+                    for protocol, values in list(protocols.items())[:1]
+                    if "score" in values
+                ]
+                outcome = f"finished: {', '.join(scores)}"
+            else:
+                outcome = f"{record.status}: {record.cause}"
+            self.console.print(f"[{len(self.done)}/{len(self.trials)}] {trial.title} {outcome}", markup=False)
+
+    def table(self) -> Table:
+        """The trials at work, for a terminal."""
+        self.report_finished()
+        elapsed = duration(time.time() - self.started)
+        table = Table(title=f"{len(self.done)} of {len(self.trials)} trials done, {elapsed}", title_justify="left")
+        for column in ("trial", "doing", "rate", "left", "last scores"):
+            table.add_column(column)
+        for trial, beat in self.beats():
+            table.add_row(trial.title, *describe(beat))
+        return table
+
+    def lines(self) -> None:
+        """A line a trial now and then, for logs and pipes."""
+        self.report_finished()
+        for trial, beat in self.beats():
+            when, phase = self.last_line.get(trial.id, (0.0, ""))
+            if beat.phase != phase or time.monotonic() - when >= LINE_SECONDS:
+                self.last_line[trial.id] = (time.monotonic(), beat.phase)
+                progress, rate, left, scores = describe(beat)
+                self.console.print(f"{trial.title}: {progress}, {rate}, {left} left {scores}".rstrip(), markup=False)
+
+
+class Bar:
+    """A progress bar on stderr for one task, shown only once the task takes longer than a moment."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.progress: Progress | None = None
+
+    def __enter__(self) -> ProgressFunction:
+        return self.update
+
+    def update(self, done: int, total: int) -> None:
+        """Draw the bar; a `Progress` function."""
+        if self.progress is None:
+            self.progress = Progress(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                console=console(stderr=True), transient=True,
+            )  # fmt: skip
+            self.task = self.progress.add_task(self.title, total=total)
+            self.progress.start()
+        self.progress.update(self.task, completed=done)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.progress is not None:
+            self.progress.stop()

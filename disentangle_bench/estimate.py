@@ -1,0 +1,62 @@
+"""What a study will cost: a few steps of each cell, timed here, and the sizes of what it writes."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from disentangle_bench import registry
+from disentangle_bench.codes import ENCODE_BATCH, DeviceImages
+from disentangle_bench.config import TrialSpec
+from disentangle_bench.contracts import Dataset
+from disentangle_bench.models.base import count_parameters
+from disentangle_bench.trainer import Trainer, build_model
+from disentangle_bench.trial import threads
+
+STEPS = 3
+SCORING_SECONDS = 10.0  # all built-in metrics on one table, roughly
+BYTES_A_PARAMETER = 12  # in a checkpoint: the weight and the optimiser's two running averages
+
+
+def estimate(trials: Sequence[TrialSpec], data: Mapping[str, Dataset]) -> tuple[float, float]:
+    """Seconds that these trials take one after the other on this machine, and the bytes that they leave on disk."""
+    seconds, size = 0.0, 0.0
+    cells: dict[tuple[str, str], list[TrialSpec]] = {}
+    for trial in trials:
+        cells.setdefault((trial.dataset, trial.model), []).append(trial)
+    for (dataset, _), cell in cells.items():
+        one_seconds, one_size = estimate_one(cell[0], data[dataset])
+        seconds += len(cell) * one_seconds
+        size += len(cell) * one_size
+    return seconds, size
+
+
+def estimate_one(spec: TrialSpec, dataset: Dataset) -> tuple[float, float]:
+    """Seconds and bytes of one trial, from `STEPS` of its steps and one encoded batch after a first of each."""
+    config = spec.typed_config()
+    model = build_model(registry.get("model", spec.model), config, dataset.image_shape, 0).to(spec.numerics.device)
+    images = DeviceImages(dataset, model.device, model.image_range)
+    with tempfile.TemporaryDirectory() as folder, threads(spec.numerics.threads):
+        trainer = Trainer(model, images, config, 0, spec.id, Path(folder) / "checkpoint.pt")
+        step = timed_call(trainer.update, STEPS)
+        model.eval()
+        with torch.inference_mode():
+            encode = timed_call(lambda: model.encode(images(slice(0, ENCODE_BATCH))), 1)
+            width = model.encode(images(slice(0, 2))).shape[1]
+    seconds = config.steps * step + len(dataset) / ENCODE_BATCH * encode + SCORING_SECONDS
+    return seconds, count_parameters(model) * BYTES_A_PARAMETER + len(dataset) * width * 4
+
+
+def timed_call(call: Callable[[], object], times: int) -> float:
+    """Mean seconds of one call, after one to warm up."""
+    call()
+    start = time.perf_counter()
+    for _ in range(times):
+        call()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return (time.perf_counter() - start) / times

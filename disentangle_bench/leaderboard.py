@@ -1,0 +1,235 @@
+"""Records to tables: across seeds, with intervals, chance floor, oracle ceiling, and what the papers report."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+from scipy import stats
+
+from disentangle_bench.errors import UserError
+from disentangle_bench.records import Record, write_text
+
+MIN_SEEDS = 5  # below this an interval would pretend to know
+RESAMPLES = 2_000
+CONFIDENCE = 0.95
+TOO_FEW = f"needs {MIN_SEEDS} seeds"
+
+GROUP = ["model", "configuration", "dataset", "code_source", "steps", "metric", "protocol", "key"]
+COLUMNS = [
+    "dataset", "metric", "protocol", "key", "rank", "model", "configuration", "steps", "code_source",
+    "mean", "sd", "median", "iqm", "ci95_low", "ci95_high", "ci95", "min", "max", "seeds", "failures",
+    "mean_failures_at_floor", "floor", "ceiling", "published", "published_spread", "published_source",
+    "numerics", "skipped",
+]  # fmt: skip
+
+Ends = Mapping[tuple[str, str, str, int], Mapping[str, Mapping[str, float]]]
+"""Floor and ceiling: {(dataset, metric, protocol, code width): {key: {"floor": ..., "ceiling": ...}}}."""
+
+
+@dataclass(frozen=True)
+class MetricFacts:
+    """What the table needs of a metric."""
+
+    keys: tuple[str, ...]
+    higher_is_better: bool
+
+
+def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) -> pd.DataFrame:
+    """One row a trial × metric × protocol × key; `value` is missing where the trial failed or the metric skipped."""
+    records = list(records)
+    asked = {(metric, protocol) for r in records for metric, ps in r.scores.items() for protocol in ps}
+    rows = []
+    for record in records:
+        base = {
+            "model": record.spec.model,
+            "configuration": record.spec.configuration,
+            "dataset": record.spec.dataset,
+            "code_source": record.code_source,
+            "steps": record.spec.config.get("steps", 0),
+            "seed": record.spec.seed,
+            "status": record.status,
+            "code_width": record.code_width,
+            "numerics": " ".join(str(value) for value in record.spec.numerics.model_dump().values()),
+        }
+        for metric, protocol in sorted(asked):
+            result = record.scores.get(metric, {}).get(protocol)
+            if result is None and record.status == "finished":
+                continue
+            for key in facts[metric].keys:
+                value, skip = (result or {}).get(key), (result or {}).get("skip", "")
+                rows.append(base | {"metric": metric, "protocol": protocol, "key": key, "value": value, "skip": skip})
+    return pd.DataFrame(rows)
+
+
+def leaderboard(
+    records: Iterable[Record], facts: Mapping[str, MetricFacts], ends: Ends, published: pd.DataFrame
+) -> pd.DataFrame:
+    """One row a model × dataset × metric × protocol × key, in `COLUMNS`' order, best mean first.
+
+    mean, sd (n − 1), median, iqm (mean of the middle half) and min..max are over the finished seeds; `failures` counts
+    crashed and diverged ones, and `mean_failures_at_floor` takes each of those at the chance floor. ci95 is the
+    percentile bootstrap interval of the mean (2,000 resamples, fixed seed), given from 5 seeds on. `rank` is one more
+    than the number of models whose interval lies wholly above, so overlapping intervals tie. Rows `oracle codes` and
+    `random codes` show the ceiling and the floor themselves. Empty cells have no value: nothing is NaN in the CSV.
+    """
+    frame = scores_frame(records, facts)
+    if frame.empty:
+        return pd.DataFrame(columns=COLUMNS)
+    rows = [summary(dict(zip(GROUP, names, strict=True)), group, ends) for names, group in frame.groupby(GROUP)]
+    table = pd.DataFrame(rows)
+    table = pd.concat([table, reference_rows(table)], ignore_index=True)
+    table = table.merge(published_values(published), how="left", on=["model", "configuration", "metric", "protocol", "key", "dataset"])
+    table["higher"] = [facts[metric].higher_is_better for metric in table["metric"]]
+    table["rank"] = ranks(table)
+    order = table["mean"].where(table["higher"], -table["mean"])
+    table = table.assign(order=-order).sort_values(["dataset", "metric", "protocol", "key", "order", "model"])
+    whole = {column: "Int64" for column in ("steps", "seeds", "failures")}
+    return table.reindex(columns=COLUMNS).astype(whole).reset_index(drop=True)
+
+
+def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends) -> dict[str, Any]:
+    """The statistics of one group of trials that differ in their seed."""
+    finished = group[group["status"] == "finished"]
+    values = finished["value"].dropna().to_numpy(dtype=np.float64)
+    failures = int((group["status"] != "finished").sum())
+    widths = finished["code_width"].dropna()
+    end = ends.get((names["dataset"], names["metric"], names["protocol"], int(widths.iloc[0])), {}) if len(widths) else {}
+    floor = end.get(names["key"], {}).get("floor")
+    numerics = sorted(set(group["numerics"]))
+    row: dict[str, Any] = names | {
+        "seeds": len(values),
+        "failures": failures,
+        "floor": floor,
+        "ceiling": end.get(names["key"], {}).get("ceiling"),
+        "numerics": numerics[0] if len(numerics) == 1 else f"mixed: {'; '.join(numerics)}",
+        "skipped": next((reason for reason in finished["skip"] if reason), ""),
+        "ci95": "no score",
+    }
+    if not len(values):
+        return row
+    row |= {
+        "mean": values.mean(),
+        "median": np.median(values),
+        "iqm": stats.trim_mean(values, 0.25),
+        "min": values.min(),
+        "max": values.max(),
+        "ci95": TOO_FEW,
+    }
+    if len(values) > 1:
+        row["sd"] = values.std(ddof=1)
+    if floor is not None:
+        row["mean_failures_at_floor"] = (values.sum() + failures * floor) / (len(values) + failures)
+    if len(values) >= MIN_SEEDS:
+        low, high = interval(values)
+        row |= {"ci95_low": low, "ci95_high": high, "ci95": f"[{low:.3f}, {high:.3f}]"}
+    return row
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval of the mean of values (n,); the same values give the same interval."""
+    result = stats.bootstrap(
+        (values,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, method="percentile",
+        batch=max(1, 10_000_000 // len(values)), rng=np.random.default_rng(0),
+    )  # fmt: skip
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def reference_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows for the oracle and the random encoder, from the ends that the models' rows carry."""
+    rows = []
+    for names, group in table.dropna(subset=["floor", "ceiling"]).groupby(["dataset", "metric", "protocol", "key"]):
+        for model, end in (("oracle codes", "ceiling"), ("random codes", "floor")):
+            rows.append(
+                dict(zip(["dataset", "metric", "protocol", "key"], names, strict=True))
+                | {"model": model, "configuration": "", "code_source": "reference", "mean": group[end].iloc[0]}
+                | {"ci95": "reference", "numerics": "", "skipped": "", "floor": group["floor"].iloc[0]}
+                | {"ceiling": group["ceiling"].iloc[0]}
+            )
+    return pd.DataFrame(rows)
+
+
+def published_values(published: pd.DataFrame) -> pd.DataFrame:
+    """The papers' numbers as columns to join; they stand beside published configurations alone.
+
+    A published configuration has the name of its dataset.
+    """
+    return published.assign(configuration=published["dataset"]).rename(
+        columns={"value": "published", "spread": "published_spread", "source": "published_source"}
+    )[["model", "configuration", "dataset", "metric", "protocol", "key", "published", "published_spread", "published_source"]]
+
+
+def ranks(table: pd.DataFrame) -> pd.Series:
+    """Rank within dataset × metric × protocol × key; missing where a row has no interval."""
+    result = pd.Series(pd.NA, index=table.index, dtype="Int64")
+    if "ci95_low" not in table:
+        return result
+    for _, group in table.dropna(subset=["ci95_low"]).groupby(["dataset", "metric", "protocol", "key"]):
+        sign = 1 if group["higher"].iloc[0] else -1
+        ends = np.sort(sign * group[["ci95_low", "ci95_high"]].to_numpy(dtype=np.float64), axis=1)
+        for row, high in zip(group.index, ends[:, 1], strict=True):
+            result[row] = 1 + int((ends[:, 0] > high).sum())
+    return result
+
+
+PUBLISHED_COLUMNS = ["model", "dataset", "metric", "protocol", "key", "value", "spread", "seeds", "source", "note"]
+
+
+def read_published(folder: Path) -> pd.DataFrame:
+    """All tables of published numbers in a folder; `UserError` for a file without the columns that they need."""
+    tables = []
+    for path in sorted(folder.glob("*.csv")):
+        table = pd.read_csv(path)
+        missing = [column for column in PUBLISHED_COLUMNS if column not in table]
+        if missing:
+            raise UserError(f"{path} lacks the column '{missing[0]}'; it needs {', '.join(PUBLISHED_COLUMNS)}.")
+        tables.append(table[PUBLISHED_COLUMNS])
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=PUBLISHED_COLUMNS)
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write the leaderboard: comma-separated, a full stop for decimals, no index, empty cells for no value."""
+    buffer = io.StringIO()
+    table.to_csv(buffer, index=False, lineterminator="\n", float_format="%.6g")
+    write_text(path, buffer.getvalue())
+
+
+def rich_tables(table: pd.DataFrame) -> Iterable[Table]:
+    """The leaderboard for a terminal, one table a dataset × metric × protocol × key, within 100 columns."""
+    for (dataset, metric, protocol, key), group in table.groupby(["dataset", "metric", "protocol", "key"], sort=True):
+        name = f"{metric} · {protocol}" + ("" if key == "score" else f" · {key}")
+        shown = Table(title=f"{dataset} · {name}", title_justify="left", min_width=60)
+        for column in ("rank", "model", "codes from", "mean ± sd", "95 % interval", "seeds", "failed", "published"):
+            shown.add_column(column, justify="left" if column in ("model", "codes from") else "right")
+        for row in group.to_dict("records"):
+            shown.add_row(*cells({str(name): value for name, value in row.items()}))
+        yield shown
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    """One row's text."""
+
+    def number(name: str) -> str:
+        return "" if pd.isna(row[name]) else f"{row[name]:.3f}"
+
+    reference = row["code_source"] == "reference"
+    spread = f" ± {number('sd')}" if number("sd") else ""
+    published = number("published")
+    if published and not pd.isna(row["published_spread"]):
+        published += f" ± {row['published_spread']:.2f}"
+    return [
+        "" if pd.isna(row["rank"]) else str(row["rank"]),
+        str(row["model"]),
+        str(row["code_source"]),
+        (number("mean") or "–") + spread,
+        "" if reference else str(row["ci95"]),
+        "" if reference else str(int(row["seeds"])),
+        "" if reference else str(int(row["failures"])),
+        published,
+    ]

@@ -1,0 +1,51 @@
+"""Linear classifiers: trained on some points of a table of features, they predict the labels of all."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+
+def logistic_regression(
+    features: np.ndarray, labels: np.ndarray, train: np.ndarray, solver: str, max_iter: int
+) -> np.ndarray:
+    """Labels (P,) that scikit-learn's logistic regression with C = 1 predicts from features (P, D).
+
+    train: the indices of the points that it is fitted to.
+    solver: "lbfgs", multinomial; or "liblinear", one class against the rest, its penalty on the intercept too, which
+        is what scikit-learn before 0.22 did by default.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    model: Any = LogisticRegression(C=1.0, max_iter=max_iter, solver=solver)
+    if solver == "liblinear":
+        model = OneVsRestClassifier(model)
+    with warnings.catch_warnings():
+        # The protocol fixes the number of iterations: stopping there is its definition, and no fault of the codes.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(features[train], labels[train])
+    return model.predict(features)
+
+
+def softmax_adagrad(features: np.ndarray, labels: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Labels (P,) that a softmax layer predicts from features (P, D): Adagrad, rate .01, one pass in batches of 10.
+
+    train: the indices of the points that it sees, a multiple of 10 of them. Weights start at 0, accumulators at 0.1.
+    """
+    classes, target = np.unique(labels, return_inverse=True)
+    inputs = np.column_stack([features, np.ones(len(features))])  # (P, D + 1), the last for the bias
+    one_hot = np.eye(len(classes))[target]  # (P, K)
+    weights = np.zeros((inputs.shape[1], len(classes)))
+    squares = np.full_like(weights, 0.1)
+    for batch in train.reshape(-1, 10):
+        x = inputs[batch]
+        logits = x @ weights
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        gradient = x.T @ (odds / odds.sum(axis=1, keepdims=True) - one_hot[batch]) / len(batch)
+        squares += gradient**2
+        weights -= 0.01 * gradient / np.sqrt(squares)
+    return classes[(inputs @ weights).argmax(axis=1)]

@@ -1,0 +1,107 @@
+"""What a model must offer, so that one trainer serves them all.
+
+A model says which parameters move together (`players`), what each player minimises (`losses`), what an image's code is
+(`encode`) and what image a code stands for (`generate`). The trainer does the rest: sampling, optimisers, checkpoints.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+
+class ModelConfig(BaseModel):
+    """Settings that every model has; a model's own `Config` adds its fields, with the paper's values as defaults."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    steps: int = Field(ge=0, description="updates of each player; 0 leaves the network untrained")
+    batch_size: int = Field(gt=1, description="images a step; batch normalisation needs two")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the trainer hands to `losses`."""
+
+    images: Tensor  # (B, C, H, W), float32, in the model's image_range
+
+
+@dataclass(frozen=True)
+class Player:
+    """Parameters that one optimiser moves against one loss."""
+
+    parameters: list[nn.Parameter]
+    optimiser: Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+
+
+def parameters_of(*modules: nn.Module) -> list[nn.Parameter]:
+    """All parameters of these modules, in their order."""
+    return [parameter for module in modules for parameter in module.parameters()]
+
+
+class Model(nn.Module, ABC):
+    """A generative model with an encoder.
+
+    The constructor draws initial weights from torch's global generator, which the trainer seeds for it; from then on
+    every random draw uses the generator that is passed, which is what makes a resumed trial equal an unbroken one.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    code_source: ClassVar[str]
+    """What produced the codes, a column of every table: "reconstructor", "encoder", "post-hoc encoder"."""
+    image_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    Config: ClassVar[type[ModelConfig]]
+    configurations: ClassVar[Mapping[str, ModelConfig]]
+    """Named settings; one named as a dataset is the published one for it, `small` is for studies on a CPU."""
+
+    @abstractmethod
+    def __init__(self, config: Any, image_shape: tuple[int, int, int]) -> None:
+        """Build the networks for images of (C, H, W); raise `UserError` for a shape that they can't take."""
+        super().__init__()
+
+    @abstractmethod
+    def players(self) -> dict[str, Player]:
+        """The players by name. Each parameter that is trained belongs to exactly one."""
+
+    @abstractmethod
+    def losses(self, batch: Batch, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
+        """Each player's loss, a scalar to be minimised, from one forward pass.
+
+        Each loss is differentiated with respect to its own player's parameters alone, all of them before any
+        optimiser steps. `step` counts from 1 and is an int64 tensor on the device: schedules are functions of it.
+        No Python branch on a tensor's value, no `.item()`: the step must be capturable as a CUDA graph.
+        """
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Tensor:
+        """Codes (N, D) of images (N, C, H, W) in `image_range`; deterministic; called in evaluation mode."""
+
+    @abstractmethod
+    def generate(self, codes: Tensor) -> Tensor:
+        """Images (N, C, H, W) in `image_range` of codes (N, D) as `encode` gives them; in evaluation mode."""
+
+    @abstractmethod
+    def sample_codes(self, count: int, rng: torch.Generator) -> Tensor:
+        """Codes (count, D) from the prior, as `generate` takes them: where traversals start."""
+
+    def diagnostics(self, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
+        """Scalars worth a curve, in nats where they are information; called in evaluation mode without gradients."""
+        return {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+
+def count_parameters(modules: nn.Module | Iterable[nn.Parameter]) -> int:
+    """The number of trainable values."""
+    parameters = modules.parameters() if isinstance(modules, nn.Module) else modules
+    return sum(parameter.numel() for parameter in parameters if parameter.requires_grad)

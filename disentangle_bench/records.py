@@ -1,0 +1,155 @@
+"""One JSON file a trial, written whole or not at all; every table is derived from them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from disentangle_bench.config import TrialSpec
+from disentangle_bench.errors import UserError
+
+RECORD_FORMAT = 1
+Status = Literal["finished", "diverged", "failed"]
+
+
+class Record(BaseModel):
+    """What one trial was and what came of it.
+
+    scores: {metric: {protocol: {key: value} or {"skip": reason}}}, from the last checkpoint; byte-equal for the same
+    trial on the same machine. scores_along: [{step, scores}], where they were asked for.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[1] = RECORD_FORMAT
+    id: str
+    spec: TrialSpec
+    status: Status
+    cause: str | None = None
+    traceback: str | None = None
+    paper: str = ""
+    code_source: str = ""
+    code_width: int | None = None
+    parameters: dict[str, int] = {}
+    scores: dict[str, dict[str, dict[str, Any]]] = {}
+    scores_along: list[dict[str, Any]] = []
+    diagnostics: dict[str, float] = {}
+    environment: dict[str, str] = {}
+    seconds: dict[str, float] = {}
+
+    def canonical_scores(self) -> str:
+        """The scores block as it is compared: JSON with sorted keys."""
+        return json.dumps(self.scores, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where things are on this machine: nothing in it is part of a trial's identity.
+
+    results: holds `runs/<trial id>/`, one folder a trial, and one folder a study.
+    data: the data root. plugins: files or modules to load before a name is looked up.
+    """
+
+    results: Path
+    data: Path
+    plugins: tuple[str, ...] = ()
+
+    def trial(self, id: str) -> Path:
+        """A trial's folder."""
+        return self.results / "runs" / id
+
+    def record(self, id: str) -> Path:
+        """A trial's record."""
+        return self.trial(id) / "record.json"
+
+    def study(self, name: str) -> Path:
+        """A study's folder."""
+        return self.results / name
+
+    def lock(self, id: str) -> FileLock:
+        """The lock that a process holds while it works on a trial; the kernel frees it when the process dies."""
+        folder = self.trial(id)
+        make_folder(folder)
+        return FileLock(folder / "lock")
+
+    def plugin_paths(self) -> tuple[str, ...]:
+        """The plugins as absolute paths where they are files, so that a worker in another folder finds them."""
+        return tuple(str(Path(p).expanduser().resolve()) if p.endswith(".py") else p for p in self.plugins)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents; `UserError` where that can't be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} can't be created ({error.strerror}); choose another place or mend its rights.") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file under a temporary name and rename it, so that readers see the old one or the new one."""
+    make_folder(path.parent)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except PermissionError as error:
+        raise UserError(f"{path} can't be written ({error.strerror}); choose another place or mend its rights.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a trial's record."""
+    write_text(path, json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_record(path: Path) -> Record:
+    """A trial's record; `UserError` where the file is damaged or of another format."""
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UserError(
+            f"record {path} is damaged or of another format ({where}: {first['msg']}); "
+            "delete it and run the study again: the trial is scored anew from its checkpoint."
+        ) from error
+
+
+def read_records(workspace: Workspace, ids: list[str]) -> Iterator[Record]:
+    """The records that exist among these trials."""
+
+    def read(id: str) -> Record | None:
+        path = workspace.record(id)
+        return read_record(path) if path.exists() else None
+
+    with ThreadPoolExecutor(4) as pool:
+        yield from (record for record in pool.map(read, ids) if record is not None)
+
+
+def environment() -> dict[str, str]:
+    """What a result was made with: versions and kind of machine."""
+    import torch
+
+    packages = ("torch", "numpy", "scikit-learn", "disentangle-bench")
+    machine = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": machine,
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        **{package: version(package) for package in packages},
+    }

@@ -1,0 +1,139 @@
+"""Models, datasets and metrics by name: built in, from installed packages, or from a user's own file.
+
+A built-in is named here and imported when it is asked for, so that listing the metrics imports no torch. A package
+offers its own under the entry points `disentangle_bench.models`, `.datasets` and `.metrics`; a file given by
+`--plugin` offers every `Model` and `Dataset` subclass and every `Metric` that it defines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from disentangle_bench.errors import UserError, unknown
+
+Kind = Literal["model", "dataset", "metric"]
+
+BUILT_IN: dict[Kind, dict[str, str]] = {
+    "model": {
+        "gan": "disentangle_bench.models.gan:GAN",
+        "infogan": "disentangle_bench.models.infogan:InfoGAN",
+        "ib-gan": "disentangle_bench.models.ib_gan:IBGAN",
+    },
+    "dataset": {
+        "dsprites": "disentangle_bench.datasets.dsprites:DSprites",
+        "dsprites-32": "disentangle_bench.datasets.dsprites:DSprites32",
+    },
+    "metric": {
+        "factor-vae": "disentangle_bench.metrics.factor_vae:METRIC",
+        "beta-vae": "disentangle_bench.metrics.beta_vae:METRIC",
+    },
+}
+
+_plugins: dict[Kind, dict[str, Any]] = {"model": {}, "dataset": {}, "metric": {}}
+_plugin_sources: dict[Path, str] = {}
+
+
+def names(kind: Kind) -> list[str]:
+    """All registered names of a kind, built-ins first."""
+    return [*BUILT_IN[kind], *_entry_points(kind), *_plugins[kind]]
+
+
+def get(kind: Kind, name: str) -> Any:
+    """The model class, dataset class or `Metric` of this name; `UserError` with the nearest name if there is none."""
+    if name in _plugins[kind]:
+        return _plugins[kind][name]
+    entry = _entry_points(kind).get(name)
+    if entry is not None:
+        return entry.load()
+    if name not in BUILT_IN[kind]:
+        raise unknown(kind, name, names(kind))
+    module, _, attribute = BUILT_IN[kind][name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def source_hash(kind: Kind, name: str) -> str | None:
+    """sha256 of a plugin's source file, which is part of its trials' identity; None for a built-in."""
+    if name in BUILT_IN[kind]:
+        return None
+    item = get(kind, name)
+    path = inspect.getsourcefile(item.compute if kind == "metric" else item)
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None
+
+
+def load_plugin(path: str | Path) -> list[str]:
+    """Import a user's file or module and register what it defines; return the names.
+
+    `path` is a file, or the dotted name of an importable module. Loading the same unchanged file again does nothing.
+    """
+    file = Path(path).expanduser().resolve()
+    if file.suffix == ".py":
+        if not file.is_file():
+            raise UserError(f"--plugin {path}: there is no such file.")
+        if _plugin_sources.get(file) == hashlib.sha256(file.read_bytes()).hexdigest():
+            return []
+        module = _import_file(file)
+    else:
+        try:
+            module = importlib.import_module(str(path))
+        except ModuleNotFoundError as error:
+            raise UserError(f"--plugin {path}: neither a .py file nor a module that can be imported ({error}).") from error
+        file = Path(module.__file__ or str(path))
+    found = _defined_in(module)
+    if not found:
+        raise UserError(f"--plugin {path}: it defines no Model or Dataset subclass with a `name`, and no Metric.")
+    for kind, name, item in found:
+        known = _plugins[kind].get(name)
+        if name in BUILT_IN[kind] or name in _entry_points(kind) or (known is not None and _origin(known) != file):
+            raise UserError(f"--plugin {path}: a {kind} named '{name}' exists already; give yours another name.")
+        _plugins[kind][name] = item
+    _plugin_sources[file] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return [name for _, name, _ in found]
+
+
+def _entry_points(kind: Kind) -> dict[str, importlib.metadata.EntryPoint]:
+    found: dict[str, importlib.metadata.EntryPoint] = {}
+    for entry in importlib.metadata.entry_points(group=f"disentangle_bench.{kind}s"):
+        if entry.name in BUILT_IN[kind] or entry.name in found:
+            raise UserError(f"the {kind} '{entry.name}' is offered twice, the second time by {entry.value}; remove one.")
+        found[entry.name] = entry
+    return found
+
+
+def _import_file(file: Path) -> ModuleType:
+    name = f"disentangle_bench_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UserError(f"--plugin {file}: Python can't import this file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _origin(item: Any) -> Path:
+    target = item.compute if hasattr(item, "compute") else item
+    return Path(inspect.getsourcefile(target) or "").resolve()
+
+
+def _defined_in(module: ModuleType) -> list[tuple[Kind, str, Any]]:
+    from disentangle_bench.contracts import Dataset, Metric
+    from disentangle_bench.models.base import Model
+
+    found: list[tuple[Kind, str, Any]] = []
+    for item in vars(module).values():
+        if isinstance(item, Metric) and item.compute.__module__ == module.__name__:
+            found.append(("metric", item.name, item))
+        elif inspect.isclass(item) and item.__module__ == module.__name__ and "name" in vars(item):
+            if issubclass(item, Model):
+                found.append(("model", item.name, item))
+            elif issubclass(item, Dataset):
+                found.append(("dataset", item.name, item))
+    return found

@@ -1,0 +1,198 @@
+"""A study on disk: which trials it holds, what came of each, and the guard against changing it unawares."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from filelock import Timeout
+
+from disentangle_bench import datasets, registry
+from disentangle_bench.config import IntervalsConfig, StudyConfig, TrialSpec, resolve_trials, validated
+from disentangle_bench.contracts import Dataset, Progress, silent
+from disentangle_bench.errors import UserError, unknown
+from disentangle_bench.records import Workspace, read_record, write_text
+from disentangle_bench.trainer import Intervals
+from disentangle_bench.trial import Metrics, TrialOptions, missing_scores
+
+STUDY_FORMAT = 1
+State = Literal["finished", "diverged", "failed", "running", "interrupted", "waiting"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """The trials of a study and how they are scored, as its `study.yaml` holds them."""
+
+    name: str
+    description: str
+    metrics: Metrics
+    intervals: IntervalsConfig
+    trials: list[TrialSpec]
+
+    def cells(self) -> dict[tuple[str, str], list[TrialSpec]]:
+        """Trials by (dataset, model): the same but for the seed."""
+        cells: dict[tuple[str, str], list[TrialSpec]] = {}
+        for trial in self.trials:
+            cells.setdefault((trial.dataset, trial.model), []).append(trial)
+        return cells
+
+    def options(self, tensorboard: bool = False, retries: int = 1) -> TrialOptions:
+        """What each trial does beside training."""
+        return TrialOptions(self.metrics, Intervals(**self.intervals.model_dump()), tensorboard, retries)
+
+
+def load_datasets(config: StudyConfig, workspace: Workspace, progress: Progress = silent) -> dict[str, Dataset]:
+    """The study's datasets, prepared where they are missing."""
+    return {name: datasets.load(name, workspace.data, progress=progress) for name in config.datasets}
+
+
+def plan(config: StudyConfig, workspace: Workspace, data: dict[str, Dataset]) -> Study:
+    """The study that the configuration asks for, joined with what it already holds.
+
+    More models, datasets, seeds or metrics extend a study. Any other change to a cell that has records raises
+    `UserError` with the difference.
+    """
+    new = Study(config.name, config.description, dict(config.metrics), config.intervals, resolve_trials(config, data))
+    path = study_file(workspace, config.name)
+    if not path.exists():
+        return new
+    old = read_study(workspace, config.name)
+    cells = new.cells()
+    for key, trials in old.cells().items():
+        before, after = without_seed(trials[0]), without_seed(cells[key][0]) if key in cells else None
+        recorded = [trial for trial in trials if workspace.record(trial.id).exists()]
+        if after is not None and before != after:
+            if recorded:
+                raise UserError(
+                    f"study '{config.name}' has {len(recorded)} records of {key[1]} on {key[0]} that were made with "
+                    f"another configuration: {difference(before, after)}. Give this one its own name with --name, "
+                    f"or delete {workspace.study(config.name)} to begin anew."
+                )
+            continue
+        known = {trial.id for trial in cells.get(key, [])}
+        cells[key] = cells.get(key, []) + [trial for trial in trials if trial.id not in known]
+    metrics = {
+        metric: list(dict.fromkeys([*new.metrics.get(metric, []), *old.metrics.get(metric, [])]))
+        for metric in [*new.metrics, *old.metrics]
+    }
+    ordered = [trial for trials in cells.values() for trial in sorted(trials, key=lambda trial: trial.seed)]
+    return Study(new.name, new.description, metrics, new.intervals, ordered)
+
+
+def without_seed(trial: TrialSpec) -> dict[str, Any]:
+    """A trial's specification but for its seed."""
+    return trial.model_dump(mode="json", exclude={"seed"})
+
+
+def difference(before: dict[str, Any], after: dict[str, Any], path: str = "") -> str:
+    """The fields in which two specifications differ, as `field: old -> new`."""
+    found = []
+    for key in sorted({*before, *after}):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found.append(difference(old, new, f"{path}{key}."))
+        elif old != new:
+            found.append(f"{path}{key}: {short(old)} -> {short(new)}")
+    return ", ".join(part for part in found if part)
+
+
+def short(value: Any) -> str:
+    """A value for a message; a checksum is cut to what tells it apart."""
+    text = str(value)
+    return text if len(text) <= 32 else text[:12] + "…"
+
+
+def study_file(workspace: Workspace, name: str) -> Path:
+    """A study's `study.yaml`."""
+    return workspace.study(name) / "study.yaml"
+
+
+def write_study(study: Study, workspace: Workspace) -> None:
+    """Save the study beside its results, every setting written out."""
+    cells = [{**without_seed(trials[0]), "seeds": [t.seed for t in trials]} for trials in study.cells().values()]
+    content = {
+        "format": STUDY_FORMAT,
+        "name": study.name,
+        "description": study.description,
+        "metrics": study.metrics,
+        "intervals": study.intervals.model_dump(),
+        "cells": cells,
+    }
+    write_text(study_file(workspace, study.name), yaml.safe_dump(content, sort_keys=False, width=100))
+
+
+def read_study(workspace: Workspace, name: str) -> Study:
+    """A study by name; `UserError` where there is none or its file is damaged."""
+    path = study_file(workspace, name)
+    if not path.is_file():
+        known = [file.parent.name for file in workspace.results.glob("*/study.yaml")]
+        raise unknown(f"study under {workspace.results}:", name, known)
+    try:
+        content = yaml.safe_load(path.read_text())
+        if content["format"] != STUDY_FORMAT:
+            raise ValueError(f"format {content['format']}")
+        trials = []
+        for cell in content["cells"]:
+            seeds = cell.pop("seeds")
+            trials += [validated(TrialSpec, {**cell, "seed": seed}, "") for seed in seeds]
+        intervals = validated(IntervalsConfig, content["intervals"], "intervals.")
+        return Study(content["name"], content["description"], content["metrics"], intervals, trials)
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged ({' '.join(str(error).split())[:200]}); delete it and run the study again: "
+            "finished trials are found by their records."
+        ) from error
+
+
+def state(trial: TrialSpec, workspace: Workspace, metrics: Metrics) -> State:
+    """What became of a trial so far."""
+    path = workspace.record(trial.id)
+    running = (workspace.trial(trial.id) / "progress.json").exists() and is_locked(trial, workspace)
+    if path.exists() and not running:
+        record = read_record(path)
+        return "waiting" if missing_scores(record, metrics) else record.status
+    if running:
+        return "running"
+    folder = workspace.trial(trial.id)
+    return "interrupted" if (folder / "checkpoint.pt").exists() else "waiting"
+
+
+def is_locked(trial: TrialSpec, workspace: Workspace) -> bool:
+    """Whether a process is at work on the trial."""
+    lock = workspace.lock(trial.id)
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def pending(study: Study, workspace: Workspace) -> list[TrialSpec]:
+    """The trials that still need work: no record yet, a crash to try again, or a metric to add."""
+    done = {"finished", "diverged"}
+    return [trial for trial in study.trials if state(trial, workspace, study.metrics) not in done]
+
+
+def count_states(study: Study, workspace: Workspace) -> Counter[State]:
+    """How many trials are in each state."""
+    return Counter(state(trial, workspace, study.metrics) for trial in study.trials)
+
+
+def collect_traversals(study: Study, workspace: Workspace) -> Path:
+    """Copy the trials' traversal pictures into the study's folder, under names that people can read."""
+    folder = workspace.study(study.name) / "traversals"
+    folder.mkdir(parents=True, exist_ok=True)
+    for trial in study.trials:
+        picture = workspace.trial(trial.id) / "traversal.png"
+        if picture.exists():
+            shutil.copyfile(picture, folder / f"{trial.model}_{trial.dataset}_seed{trial.seed}.png")
+    return folder
+
+
+def model_title(name: str) -> str:
+    """A model's name and paper."""
+    return f"{name} ({registry.get('model', name).paper})"

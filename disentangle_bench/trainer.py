@@ -1,0 +1,212 @@
+"""The training loop, for every model: players, checkpoints, curves, and a guard against divergence."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from disentangle_bench.codes import DeviceImages
+from disentangle_bench.errors import UserError
+from disentangle_bench.models.base import Batch, Model, ModelConfig
+from disentangle_bench.seeding import derive_seed
+
+CHECKPOINT_FORMAT = 1
+
+
+class Diverged(Exception):
+    """A loss stopped being a finite number: a result of the trial, with its cause, not a fault of the program."""
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """How often the trainer does what doesn't change the result: in steps, and in seconds between checkpoints."""
+
+    log: int = 100
+    diagnose: int = 1_000
+    score: int = 0  # 0: only at the end
+    checkpoint_seconds: float = 60.0
+
+
+@dataclass
+class History:
+    """What happened so far; it travels in the checkpoint, so that a resumed trial's curves have no gap."""
+
+    curves: list[dict[str, float]] = field(default_factory=list)
+    scores: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def build_model(cls: type[Model], config: ModelConfig, image_shape: tuple[int, int, int], seed: int) -> Model:
+    """The model with the initial weights that the trial's seed gives, on the CPU."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "init"))
+        return cls(config, image_shape)
+
+
+class Trainer:
+    """One model in training: its optimisers, generators and history, which a checkpoint holds whole.
+
+    model: on its device already.
+    images: the dataset on the same device.
+    checkpoint: the file that `save` writes and that, where it is there, training resumes from.
+    """
+
+    def __init__(
+        self, model: Model, images: DeviceImages, config: ModelConfig, seed: int, trial: str, checkpoint: Path
+    ) -> None:
+        self.model, self.images, self.config, self.trial, self.checkpoint = model, images, config, trial, checkpoint
+        self.seed = seed
+        self.players = model.players()
+        self.optimisers = {name: player.optimiser(player.parameters) for name, player in self.players.items()}
+        self.rng = torch.Generator(model.device).manual_seed(derive_seed(seed, "train"))
+        self.history = History()
+        self.step = 0
+        self.device_step = torch.zeros((), dtype=torch.int64, device=model.device)
+        self.healthy = torch.ones((), dtype=torch.bool, device=model.device)
+
+    def train(
+        self,
+        intervals: Intervals,
+        on_step: Callable[[int], None] = lambda step: None,
+        on_start: Callable[[int], None] = lambda step: None,
+        score: Callable[[Model, int], dict[str, Any]] | None = None,
+        on_log: Callable[[int, dict[str, float]], None] = lambda step, row: None,
+    ) -> None:
+        """Train to the configuration's last step, from the checkpoint if there is one.
+
+        Raises `Diverged` when a loss stops being finite. `score` gives a model's scores; it is called every
+        `intervals.score` steps but not at the last one, which the trial scores itself. `on_start` is told the step
+        that training starts from.
+        """
+        torch.manual_seed(derive_seed(self.seed, "global"))  # for layers that draw from nothing else, as dropout does
+        if self.checkpoint.exists():
+            self.restore()
+        self.model.train()
+        on_start(self.step)
+        started = time.perf_counter() - self.history.seconds
+        saved = time.perf_counter()
+        while self.step < self.config.steps:
+            self.step += 1
+            losses = self.update()
+            last = self.step == self.config.steps
+            if due(self.step, intervals.log) or last:
+                self.check()
+                row = {f"loss/{name}": loss.item() for name, loss in losses.items()}
+                if due(self.step, intervals.diagnose) or last:
+                    row |= self.diagnose()
+                self.history.curves.append({"step": self.step, **row})
+                on_log(self.step, row)
+            if score is not None and due(self.step, intervals.score) and not last:
+                self.check()
+                self.history.scores.append({"step": self.step, "scores": score(self.model, self.step)})
+                self.model.train()
+            if last or time.perf_counter() - saved >= intervals.checkpoint_seconds:
+                self.check()
+                self.history.seconds = time.perf_counter() - started
+                self.save()
+                saved = time.perf_counter()
+            on_step(self.step)
+        if self.config.steps == 0:
+            self.save()
+
+    def update(self) -> dict[str, torch.Tensor]:
+        """One step of all players, from one forward pass; returns their losses, detached."""
+        index = torch.randint(
+            len(self.images), (self.config.batch_size,), generator=self.rng, device=self.model.device
+        )
+        self.device_step.fill_(self.step)
+        losses = self.model.losses(Batch(self.images(index)), self.rng, self.device_step)
+        last = list(self.players)[-1]
+        for name, player in self.players.items():
+            gradients = torch.autograd.grad(losses[name], player.parameters, retain_graph=name != last)
+            for parameter, gradient in zip(player.parameters, gradients, strict=True):
+                parameter.grad = gradient
+        for optimiser in self.optimisers.values():
+            optimiser.step()
+        detached = {name: loss.detach() for name, loss in losses.items()}
+        self.healthy &= torch.stack(list(detached.values())).isfinite().all()
+        return detached
+
+    def check(self) -> None:
+        """Raise `Diverged` if any loss since the start was not finite."""
+        if not self.healthy:
+            raise Diverged(f"a loss was not a finite number at or before step {self.step} of {self.config.steps}")
+
+    def diagnose(self) -> dict[str, float]:
+        """The model's diagnostics, from a generator of their own."""
+        rng = torch.Generator(self.model.device).manual_seed(derive_seed(self.seed, "diagnostics", self.step))
+        with evaluating(self.model):
+            return {name: value.item() for name, value in self.model.diagnostics(rng, self.device_step).items()}
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        state = {
+            "format": CHECKPOINT_FORMAT,
+            "trial": self.trial,
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+            "rng": self.rng.get_state(),
+            "global_rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state(self.model.device) if self.model.device.type == "cuda" else None,
+            "history": vars(self.history),
+        }
+        partial = self.checkpoint.with_suffix(".partial")
+        with open(partial, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, self.checkpoint)
+
+    def restore(self) -> None:
+        """Continue from the checkpoint; `UserError` where it can't be read or is another trial's."""
+        state = load_checkpoint(self.checkpoint, self.trial, self.model.device)
+        self.model.load_state_dict(state["model"])
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+        self.rng.set_state(state["rng"].cpu())
+        torch.set_rng_state(state["global_rng"].cpu())
+        if state["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.model.device)
+        self.history = History(**state["history"])
+        self.step = state["step"]
+
+
+def load_checkpoint(path: Path, trial: str, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """A trial's checkpoint, read without executing anything in it."""
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"checkpoint {path} is not there; run the study again to train the trial.") from error
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError, ValueError) as error:
+        raise UserError(
+            f"checkpoint {path} is damaged or truncated ({type(error).__name__}); delete it and run again: "
+            "the trial then starts from its first step."
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != CHECKPOINT_FORMAT:
+        raise UserError(f"checkpoint {path} is not of format {CHECKPOINT_FORMAT}; delete it and run again.")
+    if state["trial"] != trial:
+        raise UserError(f"checkpoint {path} belongs to trial {state['trial']}, not {trial}; delete it and run again.")
+    return state
+
+
+def due(step: int, interval: int) -> bool:
+    """Whether something done every `interval` steps (0: never) is done at this one."""
+    return interval > 0 and step % interval == 0
+
+
+@contextmanager
+def evaluating(model: Model) -> Iterator[None]:
+    """Evaluation mode without gradients, and training mode again afterwards."""
+    model.eval()
+    with torch.no_grad():
+        yield
+    model.train()

@@ -1,0 +1,58 @@
+"""Traversal pictures: one row a code, one column a value; what each code changes in the image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from disentangle_bench.models.base import Model
+from disentangle_bench.seeding import derive_seed
+
+VALUES = np.linspace(-1.0, 1.0, 11)
+
+
+@torch.inference_mode()
+def traverse(model: Model, seed: int, values: np.ndarray = VALUES) -> np.ndarray:
+    """Images of one random code with each of its D values swept in turn: uint8 (D, len(values), C, H, W).
+
+    The starting code comes from the model's prior, by `seed`. IB-GAN's paper sweeps −1 to 1 in the same way.
+    """
+    model.eval()
+    rng = torch.Generator(model.device).manual_seed(derive_seed(seed, "traversal"))
+    start = model.sample_codes(1, rng)  # (1, D)
+    width, steps = start.shape[1], len(values)
+    codes = start.repeat(width * steps, 1).view(width, steps, width)
+    for d in range(width):
+        codes[d, :, d] = torch.as_tensor(values, dtype=codes.dtype)
+    images = model.generate(codes.view(width * steps, width))
+    low, high = model.image_range
+    pixels = ((images - low) / (high - low) * 255).round().clamp(0, 255).to(torch.uint8)
+    return pixels.view(width, steps, *images.shape[1:]).cpu().numpy()
+
+
+def write_traversal(model: Model, seed: int, path: Path, title: str) -> None:
+    """Write a traversal of the model as a PNG with axis labels."""
+    from matplotlib.figure import Figure
+
+    images = traverse(model, seed)
+    width, steps, channels, height, side = images.shape
+    gap = 2
+    canvas = np.full((width * (height + gap) - gap, steps * (side + gap) - gap, 3), 128, dtype=np.uint8)
+    for d in range(width):
+        for s in range(steps):
+            top, left = d * (height + gap), s * (side + gap)
+            tile = images[d, s].transpose(1, 2, 0)  # (H, W, C)
+            canvas[top : top + height, left : left + side] = tile if channels == 3 else tile[..., :1]
+    figure = Figure(figsize=(1.2 + 0.5 * steps, 1.1 + 0.5 * width), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(canvas, interpolation="nearest")
+    axes.set_xticks([s * (side + gap) + side / 2 for s in range(steps)], [f"{value:.1f}" for value in VALUES])
+    axes.set_yticks([d * (height + gap) + height / 2 for d in range(width)], [str(d) for d in range(width)])
+    axes.set_xlabel("value of the swept code")
+    axes.set_ylabel("code")
+    axes.set_title(title, fontsize=10)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    figure.savefig(path, dpi=120, metadata={"Software": None})

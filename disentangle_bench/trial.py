@@ -1,0 +1,325 @@
+"""One trial: train, encode, score, write the record; it resumes where it stopped, and needs no Ray."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from disentangle_bench import datasets, registry
+from disentangle_bench.codes import DeviceImages, encode_grid
+from disentangle_bench.config import TrialSpec
+from disentangle_bench.contracts import CodeTable, Dataset
+from disentangle_bench.errors import UserError
+from disentangle_bench.heartbeat import Heartbeat
+from disentangle_bench.metrics import score_table
+from disentangle_bench.models.base import Model, count_parameters
+from disentangle_bench.records import Record, Workspace, environment, read_record, write_record, write_text
+from disentangle_bench.trainer import Diverged, Intervals, Trainer, build_model, load_checkpoint
+from disentangle_bench.traverse import write_traversal
+
+Metrics = dict[str, list[str]]  # protocols by metric
+
+
+@dataclass(frozen=True)
+class TrialOptions:
+    """What to do beside training; none of it changes a score."""
+
+    metrics: Metrics
+    intervals: Intervals = Intervals()
+    tensorboard: bool = False
+    retries: int = 1
+
+
+def run_trial(spec: TrialSpec, workspace: Workspace, options: TrialOptions) -> Record:
+    """Bring a trial to its record, doing only what is not done yet; a failure becomes a record with its traceback.
+
+    A finished trial is not trained again, and a metric that its record lacks is scored from the stored codes. A crash
+    is retried `options.retries` times, each time from the last checkpoint. `UserError` passes through: nothing failed
+    that the user can't mend.
+    """
+    for plugin in workspace.plugins:
+        registry.load_plugin(plugin)
+    folder = workspace.trial(spec.id)
+    with workspace.lock(spec.id):
+        record = existing_record(workspace, spec)
+        if record is not None and not missing_scores(record, options.metrics):
+            return record
+        heartbeat = Heartbeat(folder)
+        try:
+            with threads(spec.numerics.threads):
+                for attempt in range(options.retries + 1):
+                    try:
+                        record = Attempt(spec, workspace, options, heartbeat).run(record)
+                        break
+                    except UserError:
+                        raise
+                    except Exception as error:
+                        if attempt == options.retries:
+                            record = failure(spec, f"{type(error).__name__}: {error}", traceback.format_exc())
+            assert record is not None
+            write_record(workspace.record(spec.id), record)
+        finally:
+            heartbeat.end()
+        return record
+
+
+def existing_record(workspace: Workspace, spec: TrialSpec) -> Record | None:
+    """The trial's record unless it is missing or tells of a crash, which a new run tries again."""
+    path = workspace.record(spec.id)
+    record = read_record(path) if path.exists() else None
+    return None if record is not None and record.status == "failed" else record
+
+
+def missing_scores(record: Record, metrics: Metrics) -> Metrics:
+    """The metrics and protocols that a record of a finished trial lacks; none where it diverged."""
+    if record.status != "finished":
+        return {}
+    missing = {metric: [p for p in ps if p not in record.scores.get(metric, {})] for metric, ps in metrics.items()}
+    return {metric: protocols for metric, protocols in missing.items() if protocols}
+
+
+def failure(spec: TrialSpec, cause: str, trace: str | None) -> Record:
+    """The record of a trial that crashed."""
+    cls: type[Model] = registry.get("model", spec.model)
+    return Record(
+        id=spec.id, spec=spec, status="failed", cause=cause, traceback=trace,
+        paper=cls.paper, code_source=cls.code_source, environment=environment(),
+    )  # fmt: skip
+
+
+class Attempt:
+    """One attempt at a trial, in its folder: checkpoint.pt, codes.npy, curves.csv, traversal.png, record.json."""
+
+    def __init__(self, spec: TrialSpec, workspace: Workspace, options: TrialOptions, heartbeat: Heartbeat) -> None:
+        self.spec, self.workspace, self.options, self.heartbeat = spec, workspace, options, heartbeat
+        self.folder = workspace.trial(spec.id)
+        self.seconds: dict[str, float] = {}
+        self.dataset: Dataset = datasets.load(spec.dataset, workspace.data, prepare=False)
+        if self.dataset.checksum != spec.dataset_checksum:
+            raise UserError(
+                f"{spec.dataset} under {workspace.data} is not the data that this trial was planned with "
+                f"(checksum {self.dataset.checksum[:12]}, planned {spec.dataset_checksum[:12]}); plan the study again."
+            )
+
+    def run(self, record: Record | None) -> Record:
+        """Train unless done, encode unless done, score what is missing."""
+        model = build_model(
+            registry.get("model", self.spec.model), self.spec.typed_config(), self.dataset.image_shape, self.spec.seed
+        ).to(self.spec.numerics.device)
+        images = DeviceImages(self.dataset, model.device, model.image_range)
+        trainer = Trainer(
+            model, images, self.spec.typed_config(), self.spec.seed, self.spec.id, self.folder / "checkpoint.pt"
+        )
+        if record is None:
+            try:
+                self.train(trainer)
+                codes = self.codes(trainer)
+            except Diverged as divergence:
+                return self.record(trainer, "diverged", str(divergence))
+            record = self.record(trainer, "finished")
+            record.code_width = codes.shape[1]
+            self.draw(trainer)
+        else:
+            trainer.restore()
+            codes = self.codes(trainer)
+        scores = self.score(codes, missing_scores(record, self.options.metrics))
+        for metric, protocols in scores.items():
+            record.scores[metric] = record.scores.get(metric, {}) | protocols
+        record.seconds |= self.seconds
+        return record
+
+    def train(self, trainer: Trainer) -> None:
+        """Train to the end, with curves as CSV and, where asked for, TensorBoard events."""
+        intervals = self.options.intervals
+        self.heartbeat.begin("train", trainer.config.steps)
+
+        def resumed(step: int) -> None:
+            self.heartbeat.begin("train", trainer.config.steps, done=step)
+
+        def score_along(model: Model, step: int) -> dict[str, Any]:
+            codes = encode_grid(model, trainer.images, self.beat("encode", "images"))
+            scores = self.score(codes, self.options.metrics)
+            self.heartbeat.begin("train", trainer.config.steps, done=step)
+            return scores
+
+        with timed(self.seconds, "train"), self.events() as on_log:
+            try:
+                trainer.train(intervals, self.heartbeat.beat, resumed, score_along, on_log)
+            finally:
+                write_curves(self.folder / "curves.csv", trainer.history.curves)
+        self.seconds["train"] = trainer.history.seconds
+
+    @contextmanager
+    def events(self) -> Iterator[Any]:
+        """A function (step, row) that writes TensorBoard events, or does nothing where they weren't asked for."""
+        if not self.options.tensorboard:
+            yield lambda step, row: None
+            return
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError as error:
+            raise UserError("--tensorboard needs the package tensorboardX: pip install tensorboardX.") from error
+        writer = SummaryWriter(str(self.folder / "tensorboard"))
+        try:
+            yield lambda step, row: [writer.add_scalar(name, value, step) for name, value in row.items()]
+        finally:
+            writer.close()
+
+    def codes(self, trainer: Trainer) -> np.ndarray:
+        """The codes of all images, float32 (N, D), from the file or encoded once and written there."""
+        path = self.folder / "codes.npy"
+        if path.exists():
+            try:
+                return np.load(path)
+            except (ValueError, EOFError, OSError) as error:
+                raise UserError(
+                    f"codes {path} are damaged or truncated; delete the file and run again: they are encoded anew."
+                ) from error
+        with timed(self.seconds, "encode"):
+            codes = encode_grid(trainer.model, trainer.images, self.beat("encode", "images"))
+        bad = ~np.isfinite(codes).all(axis=0)
+        if bad.any():
+            raise Diverged(f"code {int(np.flatnonzero(bad)[0])} is not finite for some image")
+        partial = path.with_suffix(".partial.npy")
+        np.save(partial, codes)
+        os.replace(partial, path)
+        return codes
+
+    def score(self, codes: np.ndarray, metrics: Metrics) -> dict[str, dict[str, dict[str, Any]]]:
+        """Scores of codes (N, D) by metric and protocol."""
+        scores: dict[str, dict[str, dict[str, Any]]] = {}
+        if not metrics:
+            return scores
+        pairs = [(metric, protocol) for metric, protocols in metrics.items() for protocol in protocols]
+        self.heartbeat.begin("score", len(pairs), "scores")
+        table = CodeTable.of(self.dataset, codes)
+        for done, (metric, protocol) in enumerate(pairs, start=1):
+            reason = registry.get("metric", metric).skip(self.dataset)
+            with timed(self.seconds, f"score/{metric}/{protocol}"):
+                result = {"skip": reason} if reason else score_table(metric, table, protocol, self.spec.seed)
+            scores.setdefault(metric, {})[protocol] = result
+            if "score" in result:
+                self.heartbeat.scores[f"{metric}/{protocol}"] = result["score"]
+            self.heartbeat.beat(done, force=True)
+        return scores
+
+    def draw(self, trainer: Trainer) -> None:
+        """The traversal picture."""
+        write_traversal(trainer.model, self.spec.seed, self.folder / "traversal.png", self.spec.title)
+
+    def record(self, trainer: Trainer, status: Any, cause: str | None = None) -> Record:
+        """The trial's record so far."""
+        curves = trainer.history.curves
+        return Record(
+            id=self.spec.id,
+            spec=self.spec,
+            status=status,
+            cause=cause,
+            paper=trainer.model.paper,
+            code_source=trainer.model.code_source,
+            parameters={name: count_parameters(player.parameters) for name, player in trainer.players.items()},
+            scores_along=trainer.history.scores,
+            diagnostics=curves[-1] if curves and status == "finished" else {},
+            environment=environment(),
+            seconds=self.seconds,
+        )
+
+    def beat(self, phase: str, unit: str) -> Any:
+        """A progress function that reports a phase through the heartbeat."""
+        begun = False
+
+        def progress(done: int, total: int) -> None:
+            nonlocal begun
+            if not begun:
+                self.heartbeat.begin(phase, total, unit)
+                begun = True
+            self.heartbeat.beat(done)
+
+        return progress
+
+
+class FinishedTrial:
+    """A trained model that encodes and generates; what `load_trial` returns."""
+
+    def __init__(self, spec: TrialSpec, model: Model) -> None:
+        self.spec, self.model = spec, model
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Codes, float32 (N, D), of uint8 images (N, C, H, W), 0..255, as the dataset gives them."""
+        from disentangle_bench.codes import encode_images
+
+        images = np.asarray(images)
+        if images.dtype != np.uint8 or images.ndim != 4:
+            raise UserError(f"images must be uint8 (N, C, H, W), 0..255, not {images.dtype} {images.shape}.")
+        return encode_images(self.model, images)
+
+
+def load_trial(
+    id: str, results: str | Path = "results", data: str | Path | None = None, plugins: tuple[str, ...] = ()
+) -> FinishedTrial:
+    """The trained model of a trial, by its id (the name of its folder under `results/runs`); a unique prefix will do."""
+    workspace = Workspace(Path(results), datasets.data_root(data), plugins)
+    for plugin in plugins:
+        registry.load_plugin(plugin)
+    record = read_record(workspace.record(find_trial(workspace, id)))
+    if record.status != "finished":
+        raise UserError(f"trial {record.id} {record.status} ({record.cause}); only a finished trial can be loaded.")
+    cls = registry.get("model", record.spec.model)
+    shape = registry.get("dataset", record.spec.dataset).image_shape
+    model = build_model(cls, record.spec.typed_config(), shape, record.spec.seed)
+    model.load_state_dict(load_checkpoint(workspace.trial(record.id) / "checkpoint.pt", record.id)["model"])
+    return FinishedTrial(record.spec, model.eval())
+
+
+def find_trial(workspace: Workspace, prefix: str) -> str:
+    """The id of the one trial with a record whose id begins with `prefix`."""
+    runs = workspace.results / "runs"
+    found = sorted(path.parent.name for path in runs.glob(f"{prefix}*/record.json")) if prefix.isalnum() else []
+    if len(found) != 1:
+        what = f"{len(found)} trials begin with it: {', '.join(found[:5])}" if found else "there is no such record"
+        raise UserError(f"trial '{prefix}' under {runs}: {what}; `disentangle-bench status STUDY` lists the trials.")
+    return found[0]
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """`count` threads for torch and for BLAS, and what was before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with threadpool_limits(count):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Add the time of the block to `seconds[name]`."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def write_curves(path: Path, rows: list[dict[str, float]]) -> None:
+    """The curves as CSV: a row a logged step, empty where a value was not measured at that step."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
