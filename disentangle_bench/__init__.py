@@ -1,10 +1,10 @@
 """disentangle-bench: train, score and compare disentangled representations over many seeds.
 
-    from disentangle_bench import load_trial
-    load_trial("3f2a…").encode(images)        # codes (N, D) of uint8 images (N, C, H, W)
+from disentangle_bench import load_trial
+load_trial("3f2a…").encode(images)        # codes (N, D) of uint8 images (N, C, H, W)
 
-    from disentangle_bench.metrics import score   # on plain arrays, without torch or Ray
-    from disentangle_bench.datasets import load
+from disentangle_bench.metrics import score   # on plain arrays, without torch or Ray
+from disentangle_bench.datasets import load
 """
 
 from __future__ import annotations

@@ -40,7 +40,9 @@ def workspace(results: Path, data: Path | None, plugins: list[str]) -> Any:
 
 @app.command()
 def run(
-    source: Annotated[str | None, typer.Argument(metavar="[PRESET|FILE.yaml]", help="A preset's name or a file.")] = None,
+    source: Annotated[
+        str | None, typer.Argument(metavar="[PRESET|FILE.yaml]", help="A preset's name or a file.")
+    ] = None,
     models: Annotated[str | None, typer.Option(help="Models, comma-separated.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Datasets, comma-separated.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds: 0-31, or 0,1,5.")] = None,
@@ -321,3 +323,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted. Nothing is lost: the same command goes on from the last checkpoints.\n")
         sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

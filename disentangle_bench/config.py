@@ -162,7 +162,9 @@ def read_study_file(source: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise UserError(f"study file {path} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(raw, dict):
-        raise UserError(f"study file {path} must hold fields such as `models:` and `seeds:`, not a {type(raw).__name__}.")
+        raise UserError(
+            f"study file {path} must hold fields such as `models:` and `seeds:`, not a {type(raw).__name__}."
+        )
     return {"name": path.stem, **raw}
 
 

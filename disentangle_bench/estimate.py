@@ -40,14 +40,15 @@ def estimate_one(spec: TrialSpec, dataset: Dataset) -> tuple[float, float]:
     config = spec.typed_config()
     model = build_model(registry.get("model", spec.model), config, dataset.image_shape, 0).to(spec.numerics.device)
     images = DeviceImages(dataset, model.device, model.image_range)
+    batch = ENCODE_BATCH[model.device.type]
     with tempfile.TemporaryDirectory() as folder, threads(spec.numerics.threads):
         trainer = Trainer(model, images, config, 0, spec.id, Path(folder) / "checkpoint.pt")
         step = timed_call(trainer.update, STEPS)
         model.eval()
         with torch.inference_mode():
-            encode = timed_call(lambda: model.encode(images(slice(0, ENCODE_BATCH))), 1)
+            encode = timed_call(lambda: model.encode(images(slice(0, batch))), 1)
             width = model.encode(images(slice(0, 2))).shape[1]
-    seconds = config.steps * step + len(dataset) / ENCODE_BATCH * encode + SCORING_SECONDS
+    seconds = config.steps * step + len(dataset) / batch * encode + SCORING_SECONDS
     return seconds, count_parameters(model) * BYTES_A_PARAMETER + len(dataset) * width * 4
 
 

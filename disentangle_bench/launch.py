@@ -50,9 +50,7 @@ def launch_local(trials: list[TrialSpec], workspace: Workspace, options: TrialOp
     return mistakes
 
 
-def launch_ray(
-    trials: list[TrialSpec], workspace: Workspace, options: TrialOptions, where: LaunchOptions
-) -> list[str]:
+def launch_ray(trials: list[TrialSpec], workspace: Workspace, options: TrialOptions, where: LaunchOptions) -> list[str]:
     """All trials as one Ray Tune grid."""
     os.environ |= {
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -99,7 +97,8 @@ def launch_ray(
                     verbose=0,
                 ),
             )
-            outcomes = list(tuner.fit())
+            results = tuner.fit()
+            outcomes = [results[i] for i in range(len(results))]
     finally:
         ray.shutdown()
     mistakes = []

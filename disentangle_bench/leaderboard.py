@@ -85,12 +85,14 @@ def leaderboard(
     rows = [summary(dict(zip(GROUP, names, strict=True)), group, ends) for names, group in frame.groupby(GROUP)]
     table = pd.DataFrame(rows)
     table = pd.concat([table, reference_rows(table)], ignore_index=True)
-    table = table.merge(published_values(published), how="left", on=["model", "configuration", "metric", "protocol", "key", "dataset"])
+    table = table.merge(
+        published_values(published), how="left", on=["model", "configuration", "metric", "protocol", "key", "dataset"]
+    )
     table["higher"] = [facts[metric].higher_is_better for metric in table["metric"]]
     table["rank"] = ranks(table)
     order = table["mean"].where(table["higher"], -table["mean"])
     table = table.assign(order=-order).sort_values(["dataset", "metric", "protocol", "key", "order", "model"])
-    whole = {column: "Int64" for column in ("steps", "seeds", "failures")}
+    whole = dict.fromkeys(("steps", "seeds", "failures"), "Int64")
     return table.reindex(columns=COLUMNS).astype(whole).reset_index(drop=True)
 
 
@@ -100,7 +102,9 @@ def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends) -> dict[str,
     values = finished["value"].dropna().to_numpy(dtype=np.float64)
     failures = int((group["status"] != "finished").sum())
     widths = finished["code_width"].dropna()
-    end = ends.get((names["dataset"], names["metric"], names["protocol"], int(widths.iloc[0])), {}) if len(widths) else {}
+    end = (
+        ends.get((names["dataset"], names["metric"], names["protocol"], int(widths.iloc[0])), {}) if len(widths) else {}
+    )
     floor = end.get(names["key"], {}).get("floor")
     numerics = sorted(set(group["numerics"]))
     row: dict[str, Any] = names | {
@@ -162,7 +166,19 @@ def published_values(published: pd.DataFrame) -> pd.DataFrame:
     """
     return published.assign(configuration=published["dataset"]).rename(
         columns={"value": "published", "spread": "published_spread", "source": "published_source"}
-    )[["model", "configuration", "dataset", "metric", "protocol", "key", "published", "published_spread", "published_source"]]
+    )[
+        [
+            "model",
+            "configuration",
+            "dataset",
+            "metric",
+            "protocol",
+            "key",
+            "published",
+            "published_spread",
+            "published_source",
+        ]
+    ]
 
 
 def ranks(table: pd.DataFrame) -> pd.Series:

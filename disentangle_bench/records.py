@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from disentangle_bench.config import TrialSpec
 from disentangle_bench.errors import UserError
 
-RECORD_FORMAT = 1
 Status = Literal["finished", "diverged", "failed"]
 
 
@@ -31,7 +30,7 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal[1] = RECORD_FORMAT
+    format: Literal[1] = 1
     id: str
     spec: TrialSpec
     status: Status
@@ -92,7 +91,9 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder} can't be created ({error.strerror}); choose another place or mend its rights.") from error
+        raise UserError(
+            f"{folder} can't be created ({error.strerror}); choose another place or mend its rights."
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -106,7 +107,9 @@ def write_text(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         os.replace(partial, path)
     except PermissionError as error:
-        raise UserError(f"{path} can't be written ({error.strerror}); choose another place or mend its rights.") from error
+        raise UserError(
+            f"{path} can't be written ({error.strerror}); choose another place or mend its rights."
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -84,7 +84,9 @@ def load_plugin(path: str | Path) -> list[str]:
         try:
             module = importlib.import_module(str(path))
         except ModuleNotFoundError as error:
-            raise UserError(f"--plugin {path}: neither a .py file nor a module that can be imported ({error}).") from error
+            raise UserError(
+                f"--plugin {path}: neither a .py file nor a module that can be imported ({error})."
+            ) from error
         file = Path(module.__file__ or str(path))
     found = _defined_in(module)
     if not found:
@@ -102,7 +104,9 @@ def _entry_points(kind: Kind) -> dict[str, importlib.metadata.EntryPoint]:
     found: dict[str, importlib.metadata.EntryPoint] = {}
     for entry in importlib.metadata.entry_points(group=f"disentangle_bench.{kind}s"):
         if entry.name in BUILT_IN[kind] or entry.name in found:
-            raise UserError(f"the {kind} '{entry.name}' is offered twice, the second time by {entry.value}; remove one.")
+            raise UserError(
+                f"the {kind} '{entry.name}' is offered twice, the second time by {entry.value}; remove one."
+            )
         found[entry.name] = entry
     return found
 

@@ -17,7 +17,10 @@ from disentangle_bench.trial import find_trial
 def score_trial(
     trial: str, workspace: Workspace, wanted: list[str], seed: int | None = None, progress: Progress = silent
 ) -> list[tuple[str, str, str, Any]]:
-    """(metric, protocol, key, value) of a trial's stored codes; `wanted` lists METRIC or METRIC/PROTOCOL, all if empty."""
+    """(metric, protocol, key, value) of a trial's stored codes.
+
+    wanted: METRIC or METRIC/PROTOCOL each; all that are registered if empty. seed: the metric's; none: the trial's.
+    """
     record = read_record(workspace.record(find_trial(workspace, trial)))
     if record.status != "finished":
         raise UserError(f"trial {record.id} {record.status}; only a finished trial has codes to score.")

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class TrialOptions:
     """What to do beside training; none of it changes a score."""
 
     metrics: Metrics
-    intervals: Intervals = Intervals()
+    intervals: Intervals = field(default_factory=Intervals)
     tensorboard: bool = False
     retries: int = 1
 
@@ -269,7 +269,7 @@ class FinishedTrial:
 def load_trial(
     id: str, results: str | Path = "results", data: str | Path | None = None, plugins: tuple[str, ...] = ()
 ) -> FinishedTrial:
-    """The trained model of a trial, by its id (the name of its folder under `results/runs`); a unique prefix will do."""
+    """The trained model of a trial, by its id: its folder's name under `results/runs`, or the beginning of it."""
     workspace = Workspace(Path(results), datasets.data_root(data), plugins)
     for plugin in plugins:
         registry.load_plugin(plugin)

@@ -1,16 +1,56 @@
 """Fixtures that several test files share."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from disentangle_bench import registry
 from disentangle_bench.datasets import load
+from disentangle_bench.records import Workspace
+
+TESTS = Path(__file__).parent
+PLUGINS = tuple(str(TESTS / "plugins" / name) for name in ("tiny.py", "faulty.py"))
 
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """A root with dsprites prepared: DISENTANGLE_BENCH_DATA, else the repository's `datasets/`, kept between runs."""
-    root = Path(os.environ.get("DISENTANGLE_BENCH_DATA") or Path(__file__).parents[1] / "datasets").absolute()
+    root = Path(os.environ.get("DISENTANGLE_BENCH_DATA") or TESTS.parent / "datasets").absolute()
     load("dsprites", root)
     return root
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workspace:
+    """A fresh workspace in which the plugin dataset `tiny` and the plugin model `faulty` are known."""
+    for plugin in PLUGINS:
+        registry.load_plugin(plugin)
+    return Workspace(tmp_path / "results", tmp_path / "data", PLUGINS)
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `disentangle-bench ARGS` as a user would, with the plugins and a results folder of its own."""
+
+    def run(*arguments: str, plugins: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command_line(tmp_path, *arguments, plugins=plugins), capture_output=True, text=True, timeout=timeout,
+            cwd=tmp_path, env=environment(tmp_path),
+        )  # fmt: skip
+
+    return run
+
+
+def command_line(folder: Path, *arguments: str, plugins: bool = True) -> list[str]:
+    """The words of a command on the workspace in `folder`."""
+    words = [sys.executable, "-m", "disentangle_bench.cli", *arguments]
+    return words + [word for plugin in PLUGINS if plugins for word in ("--plugin", plugin)]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The environment of such a command."""
+    return os.environ | {"DISENTANGLE_BENCH_RESULTS": str(folder / "results"), "FAULTY_MARK": str(folder / "mark")}

@@ -125,7 +125,7 @@ def open_rows(path: Path, name: str, shape: tuple[int, ...]) -> Stored:
     if stored_shape != shape:
         raise damaged(path, name, f"rows of shape {shape}", f"{stored_shape}")
     try:
-        rows = np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=shape)
+        rows = np.memmap(path, dtype=np.uint8, mode="c", offset=offset, shape=shape)
     except OSError as error:
         raise UserError(f"can't map {path}: {_reason(error)}.") from error
     return Stored(path, found, rows.view(np.ndarray))  # indexing a plain array is faster than a memmap, which it keeps

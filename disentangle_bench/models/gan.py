@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -20,7 +22,7 @@ class GAN(Framework):
     name = "gan"
     code_source = "post-hoc encoder"
     Config = FrameworkConfig
-    configurations = {"dsprites": FrameworkConfig(), "small": FrameworkConfig.model_validate(SMALL)}
+    configurations: ClassVar = {"dsprites": FrameworkConfig(), "small": FrameworkConfig.model_validate(SMALL)}
 
     def players(self) -> dict[str, Player]:
         """D, e with G, and q on its own."""

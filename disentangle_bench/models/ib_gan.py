@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 from torch import Tensor
 
@@ -20,7 +22,7 @@ class IBGAN(InformationModel):
 
     name = "ib-gan"
     Config = IBGANConfig
-    configurations = {"dsprites": IBGANConfig(), "small": IBGANConfig.model_validate(SMALL)}
+    configurations: ClassVar = {"dsprites": IBGANConfig(), "small": IBGANConfig.model_validate(SMALL)}
     config: IBGANConfig
 
     def information_loss(self, lower: Tensor, upper: Tensor) -> Tensor:

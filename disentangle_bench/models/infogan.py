@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -27,7 +29,7 @@ class InfoGAN(InformationModel):
 
     name = "infogan"
     Config = InfoGANConfig
-    configurations = {"dsprites": InfoGANConfig(), "small": InfoGANConfig.model_validate(SMALL)}
+    configurations: ClassVar = {"dsprites": InfoGANConfig(), "small": InfoGANConfig.model_validate(SMALL)}
     config: InfoGANConfig
 
     def information_loss(self, lower: Tensor, upper: Tensor) -> Tensor:

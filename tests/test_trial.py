@@ -1,0 +1,190 @@
+"""One trial from start to record: what is stored, what is done again, and what a failure leaves."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import command_line, environment
+from filelock import Timeout
+
+from disentangle_bench import load_trial, registry
+from disentangle_bench.config import load_study, resolve_trials
+from disentangle_bench.errors import UserError
+from disentangle_bench.records import read_record
+from disentangle_bench.trainer import Intervals
+from disentangle_bench.trial import TrialOptions, run_trial
+
+METRICS = {"factor-vae": ["robust"]}
+
+
+def spec(place, model="ib-gan", seed=0, *settings):
+    changes = {"models": model, "datasets": "tiny", "seeds": str(seed), "name": "study"}
+    study = load_study(None, changes, ["steps=20", "batch_size=8", *settings])
+    return resolve_trials(study, {"tiny": registry.get("dataset", "tiny")(place.data)})[0]
+
+
+def options(metrics=METRICS, **changes):
+    return TrialOptions(metrics, **changes)
+
+
+def test_a_trial_leaves_its_record_codes_curves_and_picture(place):
+    trial = spec(place)
+    record = run_trial(trial, place, options())
+    folder = place.trial(trial.id)
+    assert record.status == "finished"
+    assert record == read_record(place.record(trial.id))
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "checkpoint.pt", "codes.npy", "curves.csv", "lock", "record.json", "traversal.png",
+    ]  # fmt: skip
+    codes = np.load(folder / "codes.npy")
+    assert (codes.shape, codes.dtype) == ((96, 10), np.float32)
+    curves = pd.read_csv(folder / "curves.csv")
+    assert {"step", "loss/discriminator", "loss/generator", "information_lower", "information_upper", "kl_9"} <= set(
+        curves
+    )
+    assert 0 <= record.scores["factor-vae"]["robust"]["score"] <= 1
+    assert record.code_source == "reconstructor"
+    assert record.parameters.keys() == {"discriminator", "generator"}
+
+
+def test_scores_are_those_of_the_public_function_on_the_stored_codes(place):
+    from disentangle_bench.metrics import score
+
+    record = run_trial(spec(place, seed=4), place, options({"factor-vae": ["locatello"]}))
+    dataset = registry.get("dataset", "tiny")(place.data)
+    codes = np.load(place.trial(record.id) / "codes.npy")
+    expected = score("factor-vae", codes, dataset.factors(np.arange(96)), protocol="locatello", seed=4)
+    assert record.scores["factor-vae"]["locatello"]["score"] == expected["score"]
+
+
+def test_a_finished_trial_is_not_trained_again_and_a_new_metric_uses_its_codes(place):
+    trial = spec(place)
+    first = run_trial(trial, place, options())
+    checkpoint = (place.trial(trial.id) / "checkpoint.pt").stat().st_mtime_ns
+    codes = (place.trial(trial.id) / "codes.npy").stat().st_mtime_ns
+    assert run_trial(trial, place, options()) == first
+    more = run_trial(trial, place, options({"factor-vae": ["robust"], "beta-vae": ["robust"]}))
+    assert more.scores["factor-vae"] == first.scores["factor-vae"]
+    assert "beta-vae" in more.scores
+    assert (place.trial(trial.id) / "checkpoint.pt").stat().st_mtime_ns == checkpoint
+    assert (place.trial(trial.id) / "codes.npy").stat().st_mtime_ns == codes
+
+
+def test_the_same_trial_twice_gives_the_same_bytes(place, tmp_path):
+    from dataclasses import replace
+
+    trial = spec(place)
+    a = run_trial(trial, place, options())
+    b = run_trial(trial, replace(place, results=tmp_path / "again"), options())
+    assert a.canonical_scores() == b.canonical_scores()
+    assert (place.trial(trial.id) / "codes.npy").read_bytes() == (
+        tmp_path / "again/runs" / trial.id / "codes.npy"
+    ).read_bytes()
+
+
+def test_scores_along_the_training(place):
+    record = run_trial(spec(place), place, options(intervals=Intervals(score=8)))
+    assert [row["step"] for row in record.scores_along] == [8, 16]
+    assert record.scores_along[0]["scores"]["factor-vae"]["robust"]["score"] >= 0
+    assert record.scores == run_trial(spec(place), place, options()).scores
+
+
+def test_tensorboard_events(place):
+    record = run_trial(spec(place), place, options(tensorboard=True))
+    assert list((place.trial(record.id) / "tensorboard").glob("events.*"))
+
+
+def test_a_crash_is_retried_then_recorded_with_its_traceback(place):
+    trial = spec(place, "faulty", 0, "faulty.crash_at=7")
+    record = run_trial(trial, place, options(retries=2))
+    assert record.status == "failed"
+    assert record.cause == "ZeroDivisionError: planned crash"
+    assert "planned crash" in record.traceback
+    assert record.scores == {}
+    assert not (place.trial(trial.id) / "progress.json").exists()
+
+
+def test_divergence_is_a_result_with_its_cause(place):
+    trial = spec(place, "faulty", 0, "faulty.diverge_at=7")
+    record = run_trial(trial, place, options())
+    assert (record.status, record.traceback) == ("diverged", None)
+    assert "not a finite number" in record.cause
+    assert run_trial(trial, place, options()) == record
+
+
+def test_a_second_process_waits_for_the_first(place):
+    trial = spec(place)
+    with place.lock(trial.id), pytest.raises(Timeout):
+        place.lock(trial.id).acquire(timeout=0)
+
+
+def test_a_dead_process_leaves_no_lock(place):
+    trial = spec(place)
+    code = f"from filelock import FileLock; import os; FileLock({str(place.trial(trial.id) / 'lock')!r}).acquire(); os._exit(9)"
+    place.trial(trial.id).mkdir(parents=True)
+    subprocess.run([sys.executable, "-c", code], check=False)
+    with place.lock(trial.id).acquire(timeout=0):
+        pass
+
+
+def test_load_trial_encodes_as_the_stored_codes(place):
+    record = run_trial(spec(place), place, options())
+    dataset = registry.get("dataset", "tiny")(place.data)
+    loaded = load_trial(record.id[:6], results=place.results)
+    codes = loaded.encode(dataset.images(np.arange(96)))
+    np.testing.assert_array_equal(codes, np.load(place.trial(record.id) / "codes.npy"))
+    with pytest.raises(UserError, match="must be uint8"):
+        loaded.encode(np.zeros((1, 1, 16, 16)))
+    with pytest.raises(UserError, match="there is no such record"):
+        load_trial("0000", results=place.results)
+
+
+def test_damaged_files_get_a_sentence(place):
+    trial = spec(place)
+    run_trial(trial, place, options())
+    codes = place.trial(trial.id) / "codes.npy"
+    codes.write_bytes(codes.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"codes\.npy are damaged or truncated"):
+        run_trial(trial, place, options({"beta-vae": ["robust"]}))
+    path = place.record(trial.id)
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(UserError, match=r"record\.json is damaged.*delete it"):
+        run_trial(trial, place, options())
+
+
+def test_a_record_holds_no_nan(place):
+    record = run_trial(spec(place), place, options())
+    json.loads(place.record(record.id).read_text(), parse_constant=lambda name: pytest.fail(f"{name} in a record"))
+
+
+def test_killed_in_training_and_run_again_gives_the_same_bytes(place, tmp_path):
+    """kill -9 of a real process between two checkpoints."""
+    settings = ["--set", "faulty.pause=0.05", "--set", "intervals.checkpoint_seconds=0.2", "--set", "steps=60"]
+    words = command_line(
+        tmp_path, "run", "--models", "faulty", "--dataset", "tiny", "--local", "--name", "k", *settings
+    )
+    process = subprocess.Popen(words, env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not list(place.results.glob("runs/*/checkpoint.pt")):
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.kill()
+    process.wait()
+    assert not list(place.results.glob("runs/*/record.json"))
+    done = subprocess.run(words, env=environment(tmp_path), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    broken = read_record(next(place.results.glob("runs/*/record.json")))
+    whole = run_trial(
+        broken.spec, type(place)(tmp_path / "other", place.data, place.plugins), options(broken_metrics(broken))
+    )
+    assert whole.canonical_scores() == broken.canonical_scores()
+
+
+def broken_metrics(record):
+    return {metric: list(protocols) for metric, protocols in record.scores.items()}
