@@ -8,19 +8,13 @@ says on what machine. Reads come from the page cache, as they do in training.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
+from common import machine, parser, positive, print_header, print_table, seconds, write_json
 
 from disentangle_bench.datasets.dsprites import DSprites, DSprites32
 from disentangle_bench.datasets.dsprites_geometry import SIDE, inside
@@ -41,22 +35,6 @@ def read(dataset: DSprites, batches: np.ndarray) -> None:
     """Decode these batches one after the other, keeping none."""
     for index in batches:
         dataset.images(index)
-
-
-def seconds(work: Callable[[], Any]) -> float:
-    """The wall time of one call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def processor() -> str:
-    """The processor's name as the system gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 
 
 def measure(root: Path, images: int, batches: int) -> dict[str, Any]:
@@ -88,39 +66,30 @@ def measure(root: Path, images: int, batches: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print a table, and write the numbers where `--json` says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--root", type=Path, help="a folder on the disk to measure (default: the system's temporary one)"
-    )
-    parser.add_argument("--images", type=int, default=7373, help="images that the plain loop draws (default: 1 %%)")
-    parser.add_argument("--batches", type=int, default=2000, help=f"batches of {BATCH} to read")
-    parser.add_argument("--json", type=Path, help="write the numbers here too")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--root", type=Path, help="a folder on the disk to measure (default: the temporary one)")
+    arguments.add_argument("--images", type=positive, default=7373, help="images that the plain loop draws (1 %%)")
+    arguments.add_argument("--batches", type=positive, default=2000, help=f"batches of {BATCH} to read")
+    options = arguments.parse_args()
 
-    machine = {
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "h5py": h5py.__version__,
-    }
-    print("# " + ", ".join(f"{key} {value}" for key, value in machine.items()))
+    facts = machine("numpy", "h5py")
+    print_header(facts)
     with tempfile.TemporaryDirectory(dir=options.root) as folder:
         result = measure(Path(folder), options.images, options.batches)
-    print(f"regenerate all 737,280 images, hash, write   {result['regenerate_s']:10.2f} s")
-    print(
-        f"plain loop, drawing and packing only         {result['naive_extrapolated_s']:10.2f} s, extrapolated from "
-        f"{result['naive_images']:,} images ({result['naive_fraction']:.1%}); {result['naive_pixels_that_differ']} "
-        "pixels differ"
-    )
-    print(f"ratio                                        {result['ratio']:10.1f}")
-    print(f"verify the content                           {result['verify_s']:10.2f} s")
-    print(f"open a prepared file                         {result['open_s'] * 1000:10.1f} ms")
+    rows = [
+        ["regenerate all 737,280 images, hash, write", f"{result['regenerate_s']:.2f} s"],
+        ["plain loop, drawing and packing only, extrapolated", f"{result['naive_extrapolated_s']:.2f} s"],
+        ["ratio", f"{result['ratio']:.1f}"],
+        ["pixels that differ between the two", f"{result['naive_pixels_that_differ']}"],
+        ["verify the content", f"{result['verify_s']:.2f} s"],
+        ["open a prepared file", f"{result['open_s'] * 1000:.1f} ms"],
+    ]
     for name in ("dsprites", "dsprites-32"):
         rate = result[f"{name}_images_per_s"]
-        print(f"random batches of {BATCH}, {name:<12} decoded       {rate:10,.0f} images/s")
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine, **result}, indent=2) + "\n")
+        rows.append([f"random batches of {BATCH}, {name}, decoded", f"{rate:,.0f} images/s"])
+    drawn = f"{result['naive_images']:,} images ({result['naive_fraction']:.1%})"
+    print_table(f"dSprites; the plain loop drew {drawn}", ["what", "measured"], rows)
+    write_json(options.json, facts, **result)
 
 
 if __name__ == "__main__":

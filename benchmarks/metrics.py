@@ -9,19 +9,12 @@ no classifier. It runs on `--fraction` of a protocol's votes, and its time is sc
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-import scipy
-import sklearn
-import sklearn.linear_model
-import sklearn.multiclass
+import sklearn.linear_model  # loaded here, so that no metric's time includes it
+import sklearn.multiclass  # noqa: F401
+from common import fastest, machine, parser, positive, print_header, print_table, write_json
 
 from disentangle_bench import registry
 from disentangle_bench.contracts import CodeTable
@@ -61,28 +54,6 @@ def one_point_loop(codes: np.ndarray, pairs: int, points: int, rng: np.random.Ge
         second[:, k] = first[:, k]
         rows = [np.ravel_multi_index(tuple(side.T), tuple(sizes)) for side in (first, second)]
         np.abs(codes[rows[0]] - codes[rows[1]]).mean(axis=0)
-
-
-def fastest(work: Callable[[], object], repeats: int) -> float:
-    """The least wall-clock seconds of `repeats` calls."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
-def versions() -> dict[str, str]:
-    """What the timings depend on."""
-    return {
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
-        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "not set"),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "scikit-learn": sklearn.__version__,
-    }
 
 
 def measure(fraction: float, repeats: int) -> list[dict[str, float | str]]:
@@ -135,29 +106,34 @@ def print_oracles() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the table there")
-    parser.add_argument("--fraction", type=float, default=0.02, help="share of the votes that the loop runs")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each metric; the fastest counts")
-    parser.add_argument("--oracles", action="store_true", help="print scores of the oracle encoders instead of times")
-    options = parser.parse_args()
-    if not 0 < options.fraction <= 1 or options.repeats < 1:
-        parser.error("--fraction must be in (0, 1] and --repeats 1 or more")
+    """Measure, and print the table; or print the oracles' scores."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--fraction", type=float, default=0.02, help="share of the votes that the loop runs")
+    arguments.add_argument("--repeats", type=positive, default=3, help="runs of each metric; the fastest counts")
+    arguments.add_argument(
+        "--oracles", action="store_true", help="print scores of the oracle encoders instead of times"
+    )
+    options = arguments.parse_args()
+    if not 0 < options.fraction <= 1:
+        arguments.error("--fraction must be in (0, 1]")
     if options.oracles:
         print_oracles()
         return
-    header = versions()
-    print(", ".join(f"{name} {value}" for name, value in header.items()))
-    print(
-        f"737,280 x 10 codes; the loop runs {options.fraction:.1%} of the votes, scaled up; best of {options.repeats}"
-    )
-    print(f"{'metric':12} {'protocol':12} {'seconds':>9} {'loop':>9} {'ratio':>7}")
+    blas = os.environ.get("OMP_NUM_THREADS", "not set")
+    facts = machine("numpy", "scipy", "scikit-learn", OMP_NUM_THREADS=blas)
+    print_header(facts)
     rows = measure(options.fraction, options.repeats)
-    for row in rows:
-        loop = f"{row['loop']:9.2f} {row['ratio']:6.1f}x" if "loop" in row else ""
-        print(f"{row['metric']:12} {row['protocol']:12} {row['seconds']:9.3f} {loop}")
-    if options.json:
-        options.json.write_text(json.dumps({"versions": header, "fraction": options.fraction, "rows": rows}, indent=1))
+    print_table(
+        f"737,280 x 10 codes; the loop runs {options.fraction:.1%} of the votes, scaled up; best of {options.repeats}",
+        ["metric", "protocol", "seconds", "loop", "ratio"],
+        [
+            [str(row["metric"]), str(row["protocol"]), f"{row['seconds']:.3f}"]
+            + ([f"{row['loop']:.2f}", f"{row['ratio']:.1f}"] if "loop" in row else ["", ""])
+            for row in rows
+        ],
+        words=2,
+    )
+    write_json(options.json, facts, fraction=options.fraction, rows=rows)
 
 
 if __name__ == "__main__":

@@ -23,19 +23,18 @@ app = typer.Typer(
 datasets_app = typer.Typer(help="Datasets: what is prepared, what is missing, and prepare it.")
 app.add_typer(datasets_app, name="datasets")
 
-Results = Annotated[Path, typer.Option("--results", envvar="DISENTANGLE_BENCH_RESULTS", help="Where results are.")]
+Results = Annotated[Path | None, typer.Option("--results", help="Where results are [default: ./results].")]
 Data = Annotated[Path | None, typer.Option("--data-root", help="Prepared datasets [default: ./datasets].")]
 Plugins = Annotated[list[str], typer.Option("--plugin", help="A .py file or module with your own models or metrics.")]
-RESULTS = Path("results")
 
 
-def workspace(results: Path, data: Path | None, plugins: list[str]) -> Any:
+def workspace(results: Path | None, data: Path | None, plugins: list[str]) -> Any:
     """Where things are; loads the plugins, so that their names are known from here on."""
-    from disentangle_bench.records import Workspace
+    from disentangle_bench.records import Workspace, results_root
 
     for plugin in plugins:
         registry.load_plugin(plugin)
-    return Workspace(results, dataset_package.data_root(data), tuple(plugins))
+    return Workspace(results_root(results), dataset_package.data_root(data), tuple(plugins))
 
 
 @app.command()
@@ -58,7 +57,7 @@ def run(
     concurrent: Annotated[int | None, typer.Option(min=1, help="Trials at a time at most.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved trials and stop.")] = False,
     plugin: Plugins = [],  # noqa: B006
-    results: Results = RESULTS,
+    results: Results = None,
     data_root: Data = None,
 ) -> None:
     """Train and score a study on Ray, then print its leaderboard. Run again, it goes on where it stopped.
@@ -89,7 +88,11 @@ def run(
     mistakes: list[str] = []
     if trials:
         where = LaunchOptions(local, address, gpus, concurrent)
-        mistakes = launch(trials, place, study.options(tensorboard, retries), where)
+        try:
+            mistakes = launch(trials, place, study.options(tensorboard, retries), where)
+        except KeyboardInterrupt:
+            sys.stderr.write("\nInterrupted. Nothing is lost: the same command goes on from the last checkpoints.\n")
+            raise typer.Exit(130) from None
     show_results(study, place, data)
     failed = studies.count_states(study, place)["failed"]
     for mistake in mistakes:
@@ -144,13 +147,13 @@ def show_results(study: Any, place: Any, data: Any) -> None:
 @app.command()
 def status(
     name: Annotated[str, typer.Argument(help="The study's name.")],
-    results: Results = RESULTS,
+    results: Results = None,
     data_root: Data = None,
     plugin: Plugins = [],  # noqa: B006
 ) -> None:
     """Show each cell of a study, and each trial that is not finished."""
     from disentangle_bench import study as studies
-    from disentangle_bench.display import describe
+    from disentangle_bench.display import sentence
     from disentangle_bench.heartbeat import read_beat
     from disentangle_bench.records import read_record
 
@@ -168,8 +171,7 @@ def status(
             line = f"{trial.id}  {trial.title}: {states[trial.id]}"
             beat = read_beat(place.trial(trial.id)) if states[trial.id] == "running" else None
             if beat is not None:
-                progress, rate, left, _ = describe(beat)
-                line += f", {progress}, {rate}, {left} left"
+                line += f", {sentence(beat)}"
             if states[trial.id] in ("failed", "diverged"):
                 line += f", {read_record(place.record(trial.id)).cause}"
             lines.append(line)
@@ -183,7 +185,7 @@ def score(
     trial: Annotated[str, typer.Argument(help="A trial's id, or the beginning of it.")],
     metric: Annotated[list[str], typer.Option(help="METRIC or METRIC/PROTOCOL; repeatable [default: all].")] = [],  # noqa: B006
     seed: Annotated[int | None, typer.Option(min=0, help="The metric's seed [default: the trial's].")] = None,
-    results: Results = RESULTS,
+    results: Results = None,
     data_root: Data = None,
     plugin: Plugins = [],  # noqa: B006
 ) -> None:
@@ -205,7 +207,7 @@ def score(
 def leaderboard(
     name: Annotated[str, typer.Argument(help="The study's name.")],
     csv: Annotated[Path | None, typer.Option(help="Where to write it [default: the study's leaderboard.csv].")] = None,
-    results: Results = RESULTS,
+    results: Results = None,
     data_root: Data = None,
     plugin: Plugins = [],  # noqa: B006
 ) -> None:
@@ -231,7 +233,7 @@ def traverse(
     trial: Annotated[str, typer.Argument(help="A trial's id, or the beginning of it.")],
     out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("traversal.png"),
     seed: Annotated[int, typer.Option(min=0, help="Which random code to start from.")] = 0,
-    results: Results = RESULTS,
+    results: Results = None,
     data_root: Data = None,
     plugin: Plugins = [],  # noqa: B006
 ) -> None:
@@ -314,15 +316,12 @@ def prepare(
 
 
 def main() -> None:
-    """The entry point: turns a `UserError` into its sentence and Ctrl-C into a word on how to go on."""
+    """The entry point: turns a `UserError` into its sentence."""
     try:
         app()
     except UserError as error:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted. Nothing is lost: the same command goes on from the last checkpoints.\n")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from disentangle_bench.config import TrialSpec
 from disentangle_bench.contracts import Progress as ProgressFunction
 from disentangle_bench.heartbeat import Beat, read_beat
 from disentangle_bench.records import Workspace, read_record
+from disentangle_bench.trial import Metrics
 
 LINE_SECONDS = 15.0  # between two plain lines about one trial
 
@@ -26,10 +27,8 @@ def console(stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=not terminal, width=None if terminal else 100)
 
 
-def duration(seconds: float | None) -> str:
+def duration(seconds: float) -> str:
     """Seconds as people write them: 45 s, 12 min 05 s, 3 h 07 min."""
-    if seconds is None:
-        return "–"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -39,18 +38,25 @@ def duration(seconds: float | None) -> str:
 
 
 def describe(beat: Beat) -> tuple[str, str, str, str]:
-    """A heartbeat in words: phase and progress, rate, time left, last scores."""
+    """A heartbeat in words: phase and progress, rate, time left, last scores; "" for what is not known yet."""
     progress = f"{beat.phase} {beat.done:,}/{beat.total:,}" if beat.total else beat.phase
-    rate = f"{beat.rate:,.1f} {beat.unit}/s" if beat.rate else "–"
+    rate = f"{beat.rate:,.1f} {beat.unit}/s" if beat.rate else ""
+    left = "" if beat.seconds_left is None else f"{duration(beat.seconds_left)} left"
     scores = "  ".join(f"{name} {value:.3f}" for name, value in list(beat.scores.items())[:2])
-    return progress, rate, duration(beat.seconds_left), scores
+    return progress, rate, left, scores
+
+
+def sentence(beat: Beat) -> str:
+    """A heartbeat as one line."""
+    return ", ".join(part for part in describe(beat) if part)
 
 
 class Watch:
     """Shows the trials of a run from their heartbeats, from a thread, until the block ends."""
 
-    def __init__(self, trials: list[TrialSpec], workspace: Workspace) -> None:
+    def __init__(self, trials: list[TrialSpec], workspace: Workspace, metrics: Metrics) -> None:
         self.trials, self.workspace = trials, workspace
+        self.shown = [(metric, protocols[0]) for metric, protocols in metrics.items()]
         self.console = console()
         self.stop = threading.Event()
         self.started = time.time()
@@ -99,12 +105,8 @@ class Watch:
             self.done.add(trial.id)
             record = read_record(path)
             if record.status == "finished":
-                scores = [
-                    f"{metric}/{protocol} {values['score']:.3f}"
-                    for metric, protocols in record.scores.items()
-                    for protocol, values in list(protocols.items())[:1]
-                    if "score" in values
-                ]
+                results = [(f"{m}/{p}", record.scores.get(m, {}).get(p, {})) for m, p in self.shown]
+                scores = [f"{name} {values['score']:.3f}" for name, values in results if "score" in values]
                 outcome = f"finished: {', '.join(scores)}"
             else:
                 outcome = f"{record.status}: {record.cause}"
@@ -128,8 +130,7 @@ class Watch:
             when, phase = self.last_line.get(trial.id, (0.0, ""))
             if beat.phase != phase or time.monotonic() - when >= LINE_SECONDS:
                 self.last_line[trial.id] = (time.monotonic(), beat.phase)
-                progress, rate, left, scores = describe(beat)
-                self.console.print(f"{trial.title}: {progress}, {rate}, {left} left {scores}".rstrip(), markup=False)
+                self.console.print(f"{trial.title}: {sentence(beat)}", markup=False)
 
 
 class Bar:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,7 @@ class LaunchOptions:
 
 def launch(trials: list[TrialSpec], workspace: Workspace, options: TrialOptions, where: LaunchOptions) -> list[str]:
     """Run trials to their records; returns the sentences of those that only the user can mend."""
-    with Watch(trials, workspace):
+    with Watch(trials, workspace, options.metrics):
         if where.local:
             return launch_local(trials, workspace, options)
         return launch_ray(trials, workspace, options, where)
@@ -119,6 +120,9 @@ def connect(ray: Any, where: LaunchOptions, threads: int) -> None:
         ray.init(include_dashboard=False, num_cpus=max(threads, os.cpu_count() or 1), **quiet)
         return
     try:
+        host, colon, port = where.address.removeprefix("ray://").rpartition(":")
+        if colon:  # Ray itself would wait for minutes for an address where nothing listens
+            socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address=where.address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"--address {where.address}: no Ray cluster answers there ({error}).") from error

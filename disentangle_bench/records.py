@@ -86,6 +86,11 @@ class Workspace:
         return tuple(str(Path(p).expanduser().resolve()) if p.endswith(".py") else p for p in self.plugins)
 
 
+def results_root(root: str | Path | None = None) -> Path:
+    """Where results are: `root`, else DISENTANGLE_BENCH_RESULTS, else ./results."""
+    return Path(root or os.environ.get("DISENTANGLE_BENCH_RESULTS") or "results").expanduser()
+
+
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents; `UserError` where that can't be done."""
     try:

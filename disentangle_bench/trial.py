@@ -25,7 +25,15 @@ from disentangle_bench.errors import UserError
 from disentangle_bench.heartbeat import Heartbeat
 from disentangle_bench.metrics import score_table
 from disentangle_bench.models.base import Model, count_parameters
-from disentangle_bench.records import Record, Workspace, environment, read_record, write_record, write_text
+from disentangle_bench.records import (
+    Record,
+    Workspace,
+    environment,
+    read_record,
+    results_root,
+    write_record,
+    write_text,
+)
 from disentangle_bench.trainer import Diverged, Intervals, Trainer, build_model, load_checkpoint
 from disentangle_bench.traverse import write_traversal
 
@@ -267,10 +275,13 @@ class FinishedTrial:
 
 
 def load_trial(
-    id: str, results: str | Path = "results", data: str | Path | None = None, plugins: tuple[str, ...] = ()
+    id: str, results: str | Path | None = None, data: str | Path | None = None, plugins: tuple[str, ...] = ()
 ) -> FinishedTrial:
-    """The trained model of a trial, by its id: its folder's name under `results/runs`, or the beginning of it."""
-    workspace = Workspace(Path(results), datasets.data_root(data), plugins)
+    """The trained model of a trial, by its id: its folder's name under `results/runs`, or the beginning of it.
+
+    results: where results are; else DISENTANGLE_BENCH_RESULTS, else ./results. plugins: what the model came from.
+    """
+    workspace = Workspace(results_root(results), datasets.data_root(data), plugins)
     for plugin in plugins:
         registry.load_plugin(plugin)
     record = read_record(workspace.record(find_trial(workspace, id)))

@@ -1,5 +1,6 @@
 """A β-VAE as a plugin: disentangle-bench run --plugin examples/my_vae.py --models my-vae --dataset dsprites-32"""
 
+import math
 from functools import partial
 
 import torch
@@ -26,26 +27,12 @@ class MyVAE(Model):
 
     def __init__(self, config, image_shape):
         super().__init__(config, image_shape)
-        self.config, (c, h, w) = config, image_shape
+        self.config, pixels = config, math.prod(image_shape)
         self.encoder = nn.Sequential(
-            nn.Conv2d(c, 32, 4, 2, 1),
-            nn.ReLU(),
-            nn.Conv2d(32, 32, 4, 2, 1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(2 * h * w, 128),
-            nn.ReLU(),
-            nn.Linear(128, 2 * config.code_dim),
+            nn.Flatten(), nn.Linear(pixels, 256), nn.ReLU(), nn.Linear(256, 2 * config.code_dim)
         )
         self.decoder = nn.Sequential(
-            nn.Linear(config.code_dim, 128),
-            nn.ReLU(),
-            nn.Linear(128, 2 * h * w),
-            nn.ReLU(),
-            nn.Unflatten(1, (32, h // 4, w // 4)),
-            nn.ConvTranspose2d(32, 32, 4, 2, 1),
-            nn.ReLU(),
-            nn.ConvTranspose2d(32, c, 4, 2, 1),
+            nn.Linear(config.code_dim, 256), nn.ReLU(), nn.Linear(256, pixels), nn.Unflatten(1, image_shape)
         )
 
     def players(self):

@@ -585,7 +585,7 @@ class Tiny(Dataset):
     image_shape = (1, 1, 1)
     factor_names = ("a", "b", "same")
     factor_sizes = (4, 5, 3)
-    same_image = {"same": {2: 0}}  # noqa: RUF012
+    same_image = {"same": {2: 0}}
 
     def __init__(self, root: Path) -> None:
         self.rows = np.zeros((60, 1, 1, 1), np.uint8)

@@ -124,7 +124,8 @@ def test_a_second_process_waits_for_the_first(place):
 
 def test_a_dead_process_leaves_no_lock(place):
     trial = spec(place)
-    code = f"from filelock import FileLock; import os; FileLock({str(place.trial(trial.id) / 'lock')!r}).acquire(); os._exit(9)"
+    lock = str(place.trial(trial.id) / "lock")
+    code = f"from filelock import FileLock; import os; FileLock({lock!r}).acquire(); os._exit(9)"
     place.trial(trial.id).mkdir(parents=True)
     subprocess.run([sys.executable, "-c", code], check=False)
     with place.lock(trial.id).acquire(timeout=0):

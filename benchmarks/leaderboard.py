@@ -1,0 +1,156 @@
+"""Seconds from 10,000 trial records on disk to the leaderboard.
+
+    python benchmarks/leaderboard.py [--models 20] [--datasets 10] [--seeds 50] [--root DIR] [--json PATH]
+
+Writes one synthetic study into a temporary results folder: models × datasets × seeds, a record a trial as the suite
+writes them, every fiftieth a diverged one. Then it does what the command `leaderboard` does, but for the floors and
+ceilings, which cost nothing a record: they are made up here. Reads come from the page cache.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from common import machine, parser, positive, print_header, print_table, write_json
+
+from disentangle_bench import registry
+from disentangle_bench.boards import only
+from disentangle_bench.config import IntervalsConfig, Numerics, StudyConfig, TrialSpec
+from disentangle_bench.leaderboard import MetricFacts, leaderboard, read_published, rich_tables, write_csv
+from disentangle_bench.models.ib_gan import IBGAN
+from disentangle_bench.records import Record, Workspace, environment, read_records, write_record
+from disentangle_bench.study import Study, count_states, read_study, write_study
+
+TARGET = 10.0  # seconds for reading and aggregating 10,000 records
+NAME = "synthetic"
+METRICS: dict[str, list[str]] = StudyConfig.model_fields["metrics"].default
+WIDTH = 10  # of the codes
+DIVERGED_EVERY = 50
+PUBLISHED = Path(__file__).resolve().parents[1] / "results" / "published"
+
+
+def make_study(models: int, datasets: int, seeds: int) -> Study:
+    """A study of made-up models and datasets, with the published configuration of IB-GAN."""
+    config = IBGAN.configurations["dsprites"].model_dump(mode="json")
+    trials = [
+        TrialSpec(
+            model=f"model-{m:02d}", configuration="dsprites", config=config, dataset=f"dataset-{d:02d}",
+            dataset_checksum=f"{d:064x}", seed=seed, numerics=Numerics(),
+        )
+        for d in range(datasets)
+        for m in range(models)
+        for seed in range(seeds)
+    ]  # fmt: skip
+    return Study(NAME, "", METRICS, IntervalsConfig(), trials)
+
+
+def make_record(spec: TrialSpec, number: int, place: dict[str, str], rng: np.random.Generator) -> Record:
+    """A record of the size that a trial's has."""
+    record = Record(
+        id=spec.id, spec=spec, status="finished", paper=IBGAN.paper, code_source=IBGAN.code_source, code_width=WIDTH,
+        parameters={"discriminator": 2_213_329, "generator": 3_465_237}, environment=place,
+        diagnostics={f"value_{i}": float(rng.random()) for i in range(20)},
+        seconds={"train": float(rng.random()), "encode": float(rng.random())},
+    )  # fmt: skip
+    if number % DIVERGED_EVERY == 0:
+        return record.model_copy(update={"status": "diverged", "cause": "a loss was not a finite number"})
+    for metric, protocols in METRICS.items():
+        record.scores[metric] = {
+            protocol: {"score": float(rng.random()), "train_accuracy": float(rng.random()), "codes_used": WIDTH}
+            for protocol in protocols
+        }
+    return record
+
+
+def write_records(study: Study, workspace: Workspace) -> None:
+    """The study's file and its records, with the bytes of `write_record` but not its wait for the disk."""
+    write_study(study, workspace)
+    rng, place = np.random.default_rng(0), environment()
+    for number, spec in enumerate(study.trials):
+        record = make_record(spec, number, place, rng)
+        path = workspace.record(record.id)
+        path.parent.mkdir(parents=True)
+        text = json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False) + "\n"
+        if number == 0:
+            write_record(path, record)
+            if path.read_text() != text:
+                raise RuntimeError("records are no longer written in this form; mend this script")
+        path.write_text(text)
+
+
+def measure(workspace: Workspace, study: Study) -> tuple[dict[str, float], pd.DataFrame]:
+    """Seconds of each part, and the leaderboard."""
+    times: dict[str, float] = {}
+    last = time.perf_counter()
+
+    def lap(name: str) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        times[name], last = now - last, now
+
+    write_records(study, workspace)
+    lap("write the records")
+    found = read_study(workspace, NAME)
+    lap("read the study's file")
+    ids = [trial.id for trial in found.trials]
+    lap("hash the trials' ids")
+    records = [only(record, found) for record in read_records(workspace, ids)]
+    lap("read the records")
+    chosen = {metric: registry.get("metric", metric) for metric in found.metrics}
+    facts = {name: MetricFacts(metric.keys, metric.higher_is_better) for name, metric in chosen.items()}
+    ends = {
+        (dataset, metric, protocol, WIDTH): {key: {"floor": 0.2, "ceiling": 1.0} for key in facts[metric].keys}
+        for dataset in {trial.dataset for trial in found.trials}
+        for metric, protocols in METRICS.items()
+        for protocol in protocols
+    }
+    table = leaderboard(records, facts, ends, read_published(PUBLISHED))
+    lap("aggregate")
+    write_csv(table, workspace.study(NAME) / "leaderboard.csv")
+    list(rich_tables(table))
+    lap("write the CSV, lay out the tables")
+    count_states(found, workspace)
+    lap("the state of each trial (status)")
+    return times, table
+
+
+def main() -> None:
+    """Measure and print the table."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--models", type=positive, default=20)
+    arguments.add_argument("--datasets", type=positive, default=10)
+    arguments.add_argument("--seeds", type=positive, default=50)
+    arguments.add_argument("--root", type=Path, help="a folder on the disk to measure (default: the temporary one)")
+    options = arguments.parse_args()
+    facts = machine("pandas", "pydantic", "scipy")
+    print_header(facts)
+    study = make_study(options.models, options.datasets, options.seeds)
+    with tempfile.TemporaryDirectory(dir=options.root) as folder:
+        workspace = Workspace(Path(folder), Path(folder))
+        times, table = measure(workspace, study)
+        size = sum(os.path.getsize(workspace.record(trial.id)) for trial in study.trials[:100]) / 100
+    total = times["read the records"] + times["aggregate"]
+    records = len(study.trials)
+    groups = int((table["code_source"] != "reference").sum())
+    print_table(
+        f"{records:,} records of {size:,.0f} bytes: {options.models} models × {options.datasets} datasets × "
+        f"{options.seeds} seeds, {groups:,} rows with a mean",
+        ["part", "seconds", "ms a record"],
+        [[name, f"{value:.2f}", f"{1000 * value / records:.3f}"] for name, value in times.items()]
+        + [["READ AND AGGREGATE", f"{total:.2f}", f"{1000 * total / records:.3f}"]],
+    )
+    limit = TARGET * records / 10_000
+    print(f"target for {records:,} records: {limit:.1f} s; {'kept' if total <= limit else 'MISSED'}")
+    content: dict[str, Any] = {"records": records, "rows": len(table), "seconds": times, "total_s": total}
+    write_json(options.json, facts, **content, target_s=limit)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""From records to a table: hand-worked statistics, ties, failures, and a CSV without a NaN."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from disentangle_bench.config import Numerics, TrialSpec
+from disentangle_bench.errors import UserError
+from disentangle_bench.leaderboard import (
+    COLUMNS,
+    PUBLISHED_COLUMNS,
+    MetricFacts,
+    interval,
+    leaderboard,
+    read_published,
+    rich_tables,
+    write_csv,
+)
+from disentangle_bench.records import Record
+
+FACTS = {"kim": MetricFacts(("score",), True)}
+ENDS = {("dsprites", "kim", "robust", 10): {"score": {"floor": 0.2, "ceiling": 1.0}}}
+NOTHING = pd.DataFrame(columns=PUBLISHED_COLUMNS)
+
+
+def record(model="ib-gan", seed=0, value=0.5, status="finished", threads=1, configuration="dsprites") -> Record:
+    spec = TrialSpec(
+        model=model, model_source=None, configuration=configuration, config={"steps": 9}, dataset="dsprites",
+        dataset_checksum="c", seed=seed, numerics=Numerics(threads=threads),
+    )  # fmt: skip
+    scores = {"kim": {"robust": {"score": value} if isinstance(value, float) else {"skip": value}}}
+    return Record(
+        id=spec.id, spec=spec, status=status, code_source="reconstructor",
+        code_width=10 if status == "finished" else None, scores=scores if status == "finished" else {},
+    )  # fmt: skip
+
+
+def board(records, published=NOTHING, facts=FACTS):
+    table = leaderboard(records, facts, ENDS, published)
+    return table, table[table["code_source"] != "reference"].set_index("model")
+
+
+def test_statistics_worked_by_hand():
+    values = [0.1, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    _, models = board([record(seed=s, value=v) for s, v in enumerate(values)])
+    row = models.loc["ib-gan"]
+    assert row["mean"] == pytest.approx(0.525)
+    assert row["median"] == pytest.approx(0.55)
+    assert row["iqm"] == pytest.approx((0.4 + 0.5 + 0.6 + 0.7) / 4)
+    assert row["sd"] == pytest.approx(np.sqrt(np.sum((np.array(values) - 0.525) ** 2) / 7))
+    assert (row["min"], row["max"], row["seeds"], row["failures"]) == (0.1, 0.9, 8, 0)
+    assert (row["floor"], row["ceiling"]) == (0.2, 1.0)
+    assert row["ci95_low"] < 0.525 < row["ci95_high"]
+
+
+def test_failures_and_divergences_are_counted_and_never_dropped():
+    finished = [record(seed=0, value=0.8), record(seed=1, value=0.6)]
+    _, models = board([*finished, record(seed=2, status="failed"), record(seed=3, status="diverged")])
+    row = models.loc["ib-gan"]
+    assert (row["seeds"], row["failures"]) == (2, 2)
+    assert row["mean"] == pytest.approx(0.7)
+    assert row["mean_failures_at_floor"] == pytest.approx((0.8 + 0.6 + 0.2 + 0.2) / 4)
+
+
+def test_a_model_that_only_failed_still_has_its_row():
+    _, models = board([record(), record("gan", status="failed")])
+    assert (models.loc["gan", "seeds"], models.loc["gan", "failures"]) == (0, 1)
+    assert models.loc["gan", "ci95"] == "no score"
+
+
+def test_no_interval_below_five_seeds():
+    _, models = board([record(seed=s) for s in range(4)])
+    assert models.loc["ib-gan", "ci95"] == "needs 5 seeds"
+    assert pd.isna(models.loc["ib-gan", "rank"])
+
+
+def test_models_whose_intervals_overlap_tie():
+    def seeds(model, middle):
+        return [record(model, s, middle + (s - 3) / 100) for s in range(7)]
+
+    _, models = board([*seeds("a", 0.90), *seeds("b", 0.895), *seeds("c", 0.50)])
+    assert models["rank"].to_dict() == {"a": 1, "b": 1, "c": 3}
+
+
+def test_a_lower_is_better_metric_ranks_the_other_way():
+    records = [record(m, s, v + s / 1000) for m, v in (("a", 0.9), ("b", 0.1)) for s in range(5)]
+    table, models = board(records, facts={"kim": MetricFacts(("score",), False)})
+    assert models["rank"].to_dict() == {"b": 1, "a": 2}
+    assert list(table["model"]).index("b") < list(table["model"]).index("a")
+
+
+@given(st.lists(st.floats(0, 1), min_size=5, max_size=40))
+def test_an_interval_holds_the_mean_and_is_the_same_twice(values):
+    array = np.array(values)
+    low, high = interval(array)
+    assert low - 1e-12 <= array.mean() <= high + 1e-12
+    assert (low, high) == interval(array)
+
+
+def test_the_interval_is_as_wide_as_theory_says():
+    values = np.random.default_rng(0).normal(size=400)
+    low, high = interval(values)
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
+
+
+def test_published_values_stand_beside_published_configurations_alone():
+    published = pd.DataFrame(
+        [["ib-gan", "dsprites", "kim", "robust", "score", 0.8, 0.07, 32, "a paper", ""]], columns=PUBLISHED_COLUMNS
+    )
+    _, models = board([record()], published)
+    assert models.loc["ib-gan", "published"] == 0.8
+    assert models.loc["ib-gan", "published_source"] == "a paper"
+    _, models = board([record(configuration="small")], published)
+    assert pd.isna(models.loc["ib-gan", "published"])
+
+
+def test_mixed_numerics_are_said():
+    _, models = board([record(seed=0), record(seed=1, threads=2)])
+    assert models.loc["ib-gan", "numerics"].startswith("mixed: ")
+
+
+def test_a_skipped_metric_says_why():
+    _, models = board([record(value="one factor only")])
+    assert models.loc["ib-gan", "skipped"] == "one factor only"
+
+
+def test_reference_rows_show_floor_and_ceiling():
+    table, _ = board([record()])
+    means = table[table["code_source"] == "reference"].set_index("model")["mean"]
+    assert means.to_dict() == {"oracle codes": 1.0, "random codes": 0.2}
+
+
+def test_the_csv_has_all_columns_and_no_nan(tmp_path):
+    table, _ = board([record(seed=0), record("gan", status="failed")])
+    write_csv(table, tmp_path / "board.csv")
+    text = (tmp_path / "board.csv").read_text()
+    assert text.splitlines()[0] == ",".join(COLUMNS)
+    assert "nan" not in text.lower()
+    assert "<NA>" not in text
+    back = pd.read_csv(io.StringIO(text))
+    assert back["seeds"].dropna().tolist() == [1, 0]
+
+
+def test_tables_fit_a_hundred_columns():
+    from rich.console import Console
+
+    table, _ = board([record(m, s, 0.123456) for m in ("ib-gan", "a-model-of-a-long-name") for s in range(6)])
+    console = Console(width=100, file=io.StringIO())
+    for shown in rich_tables(table):
+        console.print(shown)
+    assert max(map(len, console.file.getvalue().splitlines())) <= 100
+
+
+def test_no_records_give_an_empty_table():
+    assert leaderboard([], FACTS, {}, NOTHING).empty
+
+
+def test_the_papers_tables_are_readable_and_hold_ib_gans_score():
+    from pathlib import Path
+
+    published = read_published(Path(__file__).parents[1] / "results" / "published")
+    row = published[(published["model"] == "ib-gan") & (published["metric"] == "factor-vae")].iloc[0]
+    assert (row["value"], row["spread"], row["seeds"]) == (0.80, 0.07, 32)
+    assert published["source"].notna().all()
+
+
+def test_a_published_table_without_its_columns_gets_a_sentence(tmp_path):
+    (tmp_path / "bad.csv").write_text("model,value\nx,1\n")
+    with pytest.raises(UserError, match=r"bad\.csv lacks the column 'dataset'"):
+        read_published(tmp_path)

@@ -1,0 +1,124 @@
+"""Names, plugins and cards: what is registered exists, is described, and is found by its name alone."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from disentangle_bench import registry
+from disentangle_bench.contracts import Dataset, Metric
+from disentangle_bench.errors import UserError
+from disentangle_bench.models.base import Model, ModelConfig
+
+ROOT = Path(__file__).parents[1]
+EVERYTHING = [(kind, name) for kind, entries in registry.BUILT_IN.items() for name in entries]
+
+
+@pytest.mark.parametrize(("kind", "name"), EVERYTHING)
+def test_a_registered_name_is_the_things_own_name_and_stands_in_the_readme(kind, name):
+    assert registry.get(kind, name).name == name
+    assert f"`{name}`" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN["metric"])
+def test_a_metric_has_a_citation_and_a_card_with_all_its_protocols(name):
+    metric = registry.get("metric", name)
+    assert isinstance(metric, Metric)
+    assert metric.cite
+    card = (ROOT / "metrics" / f"{name}.md").read_text()
+    assert all(f"`{protocol}`" in card for protocol in metric.protocols)
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN["dataset"])
+def test_a_dataset_has_a_card(name):
+    cls = registry.get("dataset", name)
+    assert issubclass(cls, Dataset)
+    card = (ROOT / "datasets" / f"{name}.md").read_text().lower()
+    assert all(word in card for word in ("licence", "checksum", "orientation"))
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN["model"])
+def test_a_model_has_a_paper_a_code_source_and_described_settings(name):
+    cls = registry.get("model", name)
+    assert issubclass(cls, Model)
+    assert cls.paper
+    assert cls.code_source
+    assert all(isinstance(config, ModelConfig) for config in cls.configurations.values())
+    assert all(field.description for field in cls.Config.model_fields.values())
+
+
+def test_every_card_belongs_to_something():
+    for kind in ("metric", "dataset"):
+        cards = {path.stem for path in (ROOT / f"{kind}s").glob("*.md")}
+        assert cards == set(registry.BUILT_IN[kind])
+
+
+def test_listing_and_scoring_import_neither_torch_nor_ray():
+    code = (
+        "import sys; from disentangle_bench import registry; from disentangle_bench.metrics import score; "
+        "registry.names('metric'); registry.get('metric', 'factor-vae'); "
+        "assert not {'torch', 'ray'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_only_the_launcher_imports_ray():
+    sources = (ROOT / "disentangle_bench").rglob("*.py")
+    importers = {
+        path.name
+        for path in sources
+        if any(line.strip().startswith(("import ray", "from ray")) for line in path.open())
+    }
+    assert importers == {"launch.py"}
+
+
+def test_the_trainer_and_its_neighbours_know_no_model():
+    for name in ("trainer", "trial", "codes", "launch", "study", "cli"):
+        text = (ROOT / "disentangle_bench" / f"{name}.py").read_text()
+        assert "models.gan" not in text
+        assert "models.ib_gan" not in text
+
+
+def test_an_unchanged_plugin_can_be_loaded_twice():
+    plugin = ROOT / "tests/plugins/faulty.py"
+    registry.load_plugin(plugin)
+    assert registry.load_plugin(plugin) == []
+
+
+def test_a_changed_plugin_replaces_itself(tmp_path):
+    plugin = tmp_path / "mine.py"
+    source = (ROOT / "tests/plugins/tiny.py").read_text().replace('name = "tiny"', 'name = "tiny-2"')
+    plugin.write_text(source)
+    assert registry.load_plugin(plugin) == ["tiny-2"]
+    before = registry.source_hash("dataset", "tiny-2")
+    plugin.write_text(source + "\n# changed\n")
+    assert registry.load_plugin(plugin) == ["tiny-2"]
+    assert registry.source_hash("dataset", "tiny-2") != before
+
+
+def test_a_metric_plugin(tmp_path):
+    plugin = tmp_path / "metric.py"
+    plugin.write_text(
+        "from disentangle_bench.contracts import Metric\n"
+        "def half(table, protocol, rng):\n    return {'score': 0.5}\n"
+        "METRIC = Metric('half', 'Half', 'nobody 1900', half, {'only': None})\n"
+    )
+    assert registry.load_plugin(plugin) == ["half"]
+    from disentangle_bench.metrics import score
+
+    assert score("half", [[0.0], [1.0]], [[0], [1]], protocol="only")["score"] == 0.5
+
+
+def test_a_name_taken_twice_is_an_error(tmp_path):
+    source = (ROOT / "tests/plugins/tiny.py").read_text().replace('name = "tiny"', 'name = "tiny-3"')
+    for file in ("one.py", "two.py"):
+        (tmp_path / file).write_text(source)
+    registry.load_plugin(tmp_path / "one.py")
+    with pytest.raises(UserError, match="a dataset named 'tiny-3' exists already"):
+        registry.load_plugin(tmp_path / "two.py")
+
+
+def test_a_plugin_that_cannot_be_found_gets_a_sentence():
+    with pytest.raises(UserError, match="neither a .py file nor a module"):
+        registry.load_plugin("no_such_module_anywhere")
