@@ -6,8 +6,6 @@ import hashlib
 import inspect
 import json
 import math
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import numpy as np
 from disentangle_bench import registry
 from disentangle_bench.contracts import CodeTable, Dataset, Metric
 from disentangle_bench.errors import UserError
+from disentangle_bench.files import write_file
 from disentangle_bench.metrics import score_table
 
 FORMAT = 1  # of the cached file; raise it when a change outside a metric's own file moves its numbers
@@ -58,7 +57,7 @@ def calibrate(dataset: Dataset, metric: str, protocol: str, width: int, cache: P
             return known
     result = _measure(dataset, chosen, protocol, width)
     if path is not None:
-        _write(path, {"identity": identity, "calibration": result})
+        write_file(path, json.dumps({"identity": identity, "calibration": result}, indent=1))
     return result
 
 
@@ -93,16 +92,3 @@ def _read(path: Path, identity: dict[str, Any]) -> Calibration | None:
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return result if all(math.isfinite(value) for ends in result.values() for value in ends.values()) else None
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON whole or not at all: two processes that calibrate at once leave one good file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

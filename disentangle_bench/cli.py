@@ -190,7 +190,7 @@ def score(
     plugin: Plugins = [],  # noqa: B006
 ) -> None:
     """Score a finished trial again from its stored codes. Its record is not changed."""
-    from disentangle_bench.scoring import score_trial
+    from disentangle_bench.finished import score_trial
 
     place = workspace(results, data_root, plugin)
     with Bar("scoring") as progress:
@@ -238,8 +238,8 @@ def traverse(
     plugin: Plugins = [],  # noqa: B006
 ) -> None:
     """Draw what each code of a finished trial changes in the image."""
+    from disentangle_bench.finished import load_trial
     from disentangle_bench.traverse import write_traversal
-    from disentangle_bench.trial import load_trial
 
     workspace(results, data_root, plugin)
     loaded = load_trial(trial, results, data_root, tuple(plugin))

@@ -10,7 +10,7 @@ from disentangle_bench.contracts import Dataset, Progress, silent
 from disentangle_bench.models.base import Model
 
 CODE_FORMAT = 1  # raised when the same weights would give other codes; part of a trial's identity
-ENCODE_BATCH = {"cpu": 128, "cuda": 4096}  # on a CPU larger batches lose a factor of three to memory traffic
+ENCODE_BATCH = {"cpu": 128, "cuda": 4096}  # on a CPU more images at a time fit its caches less
 
 
 class DeviceImages:

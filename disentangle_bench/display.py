@@ -14,6 +14,7 @@ from rich.table import Table
 
 from disentangle_bench.config import TrialSpec
 from disentangle_bench.contracts import Progress as ProgressFunction
+from disentangle_bench.errors import UserError
 from disentangle_bench.heartbeat import Beat, read_beat
 from disentangle_bench.records import Workspace, read_record
 from disentangle_bench.trial import Metrics
@@ -103,7 +104,11 @@ class Watch:
             if trial.id in self.done or not path.exists() or path.stat().st_mtime < self.started - 1:
                 continue
             self.done.add(trial.id)
-            record = read_record(path)
+            try:
+                record = read_record(path)
+            except UserError as error:  # the run itself will end with this sentence; the display goes on
+                self.console.print(str(error), markup=False)
+                continue
             if record.status == "finished":
                 results = [(f"{m}/{p}", record.scores.get(m, {}).get(p, {})) for m, p in self.shown]
                 scores = [f"{name} {values['score']:.3f}" for name, values in results if "score" in values]

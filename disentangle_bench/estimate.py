@@ -14,8 +14,8 @@ from disentangle_bench.codes import ENCODE_BATCH, DeviceImages
 from disentangle_bench.config import TrialSpec
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.models.base import count_parameters
+from disentangle_bench.process import keep_freed_memory, threads
 from disentangle_bench.trainer import Trainer, build_model
-from disentangle_bench.trial import threads
 
 STEPS = 3
 SCORING_SECONDS = 10.0  # all built-in metrics on one table, roughly
@@ -24,6 +24,7 @@ BYTES_A_PARAMETER = 12  # in a checkpoint: the weight and the optimiser's two ru
 
 def estimate(trials: Sequence[TrialSpec], data: Mapping[str, Dataset]) -> tuple[float, float]:
     """Seconds that these trials take one after the other on this machine, and the bytes that they leave on disk."""
+    keep_freed_memory()
     seconds, size = 0.0, 0.0
     cells: dict[tuple[str, str], list[TrialSpec]] = {}
     for trial in trials:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from disentangle_bench.files import write_file
 
 SECONDS_BETWEEN = 1.0
 
@@ -53,9 +54,7 @@ class Heartbeat:
         elapsed = now - self.started
         rate = (done - self.first_done) / elapsed if elapsed > 0 else 0.0
         beat = Beat(self.phase, done, self.total, rate, time.time(), self.unit, self.scores)
-        partial = self.path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps(asdict(beat)))
-        os.replace(partial, self.path)
+        write_file(self.path, json.dumps(asdict(beat)), durable=False)
 
     def end(self) -> None:
         """The trial no longer runs."""

@@ -14,7 +14,8 @@ from rich.table import Table
 from scipy import stats
 
 from disentangle_bench.errors import UserError
-from disentangle_bench.records import Record, write_text
+from disentangle_bench.files import write_file
+from disentangle_bench.records import Record
 
 MIN_SEEDS = 5  # below this an interval would pretend to know
 RESAMPLES = 2_000
@@ -213,7 +214,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write the leaderboard: comma-separated, a full stop for decimals, no index, empty cells for no value."""
     buffer = io.StringIO()
     table.to_csv(buffer, index=False, lineterminator="\n", float_format="%.6g")
-    write_text(path, buffer.getvalue())
+    write_file(path, buffer.getvalue())
 
 
 def rich_tables(table: pd.DataFrame) -> Iterable[Table]:

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from disentangle_bench.config import TrialSpec
 from disentangle_bench.errors import UserError
+from disentangle_bench.files import make_folder, write_file
 
 Status = Literal["finished", "diverged", "failed"]
 
@@ -91,37 +91,9 @@ def results_root(root: str | Path | None = None) -> Path:
     return Path(root or os.environ.get("DISENTANGLE_BENCH_RESULTS") or "results").expanduser()
 
 
-def make_folder(folder: Path) -> None:
-    """Create a folder and its parents; `UserError` where that can't be done."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{folder} can't be created ({error.strerror}); choose another place or mend its rights."
-        ) from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name and rename it, so that readers see the old one or the new one."""
-    make_folder(path.parent)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except PermissionError as error:
-        raise UserError(
-            f"{path} can't be written ({error.strerror}); choose another place or mend its rights."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def write_record(path: Path, record: Record) -> None:
     """Write a trial's record."""
-    write_text(path, json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_file(path, json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_record(path: Path) -> Record:
@@ -139,13 +111,10 @@ def read_record(path: Path) -> Record:
 
 def read_records(workspace: Workspace, ids: list[str]) -> Iterator[Record]:
     """The records that exist among these trials."""
-
-    def read(id: str) -> Record | None:
+    for id in ids:
         path = workspace.record(id)
-        return read_record(path) if path.exists() else None
-
-    with ThreadPoolExecutor(4) as pool:
-        yield from (record for record in pool.map(read, ids) if record is not None)
+        if path.exists():
+            yield read_record(path)
 
 
 def environment() -> dict[str, str]:

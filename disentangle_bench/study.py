@@ -11,11 +11,12 @@ from typing import Any, Literal
 import yaml
 from filelock import Timeout
 
-from disentangle_bench import datasets, registry
+from disentangle_bench import datasets
 from disentangle_bench.config import IntervalsConfig, StudyConfig, TrialSpec, resolve_trials, validated
 from disentangle_bench.contracts import Dataset, Progress, silent
 from disentangle_bench.errors import UserError, unknown
-from disentangle_bench.records import Workspace, read_record, write_text
+from disentangle_bench.files import make_folder, write_file
+from disentangle_bench.records import Workspace, read_record
 from disentangle_bench.trainer import Intervals
 from disentangle_bench.trial import Metrics, TrialOptions, missing_scores
 
@@ -122,7 +123,7 @@ def write_study(study: Study, workspace: Workspace) -> None:
         "intervals": study.intervals.model_dump(),
         "cells": cells,
     }
-    write_text(study_file(workspace, study.name), yaml.safe_dump(content, sort_keys=False, width=100))
+    write_file(study_file(workspace, study.name), yaml.safe_dump(content, sort_keys=False, width=100))
 
 
 def read_study(workspace: Workspace, name: str) -> Study:
@@ -185,14 +186,9 @@ def count_states(study: Study, workspace: Workspace) -> Counter[State]:
 def collect_traversals(study: Study, workspace: Workspace) -> Path:
     """Copy the trials' traversal pictures into the study's folder, under names that people can read."""
     folder = workspace.study(study.name) / "traversals"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for trial in study.trials:
         picture = workspace.trial(trial.id) / "traversal.png"
         if picture.exists():
             shutil.copyfile(picture, folder / f"{trial.model}_{trial.dataset}_seed{trial.seed}.png")
     return folder
-
-
-def model_title(name: str) -> str:
-    """A model's name and paper."""
-    return f"{name} ({registry.get('model', name).paper})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import pickle
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +15,7 @@ import torch
 
 from disentangle_bench.codes import DeviceImages
 from disentangle_bench.errors import UserError
+from disentangle_bench.files import write_file
 from disentangle_bench.models.base import Batch, Model, ModelConfig
 from disentangle_bench.seeding import derive_seed
 
@@ -161,12 +162,9 @@ class Trainer:
             "cuda_rng": torch.cuda.get_rng_state(self.model.device) if self.model.device.type == "cuda" else None,
             "history": vars(self.history),
         }
-        partial = self.checkpoint.with_suffix(".partial")
-        with open(partial, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self.checkpoint)
+        buffer = io.BytesIO()  # torch's own writer hides why a disk refused
+        torch.save(state, buffer)
+        write_file(self.checkpoint, buffer.getvalue())
 
     def restore(self) -> None:
         """Continue from the checkpoint; `UserError` where it can't be read or is another trial's."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import time
 import traceback
 from collections.abc import Iterator
@@ -14,27 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from threadpoolctl import threadpool_limits
 
 from disentangle_bench import datasets, registry
 from disentangle_bench.codes import DeviceImages, encode_grid
 from disentangle_bench.config import TrialSpec
 from disentangle_bench.contracts import CodeTable, Dataset
 from disentangle_bench.errors import UserError
+from disentangle_bench.files import write_file
 from disentangle_bench.heartbeat import Heartbeat
 from disentangle_bench.metrics import score_table
 from disentangle_bench.models.base import Model, count_parameters
+from disentangle_bench.process import keep_freed_memory, threads
 from disentangle_bench.records import (
     Record,
     Workspace,
     environment,
     read_record,
-    results_root,
     write_record,
-    write_text,
 )
-from disentangle_bench.trainer import Diverged, Intervals, Trainer, build_model, load_checkpoint
+from disentangle_bench.trainer import Diverged, Intervals, Trainer, build_model
 from disentangle_bench.traverse import write_traversal
 
 Metrics = dict[str, list[str]]  # protocols by metric
@@ -57,6 +54,7 @@ def run_trial(spec: TrialSpec, workspace: Workspace, options: TrialOptions) -> R
     is retried `options.retries` times, each time from the last checkpoint. `UserError` passes through: nothing failed
     that the user can't mend.
     """
+    keep_freed_memory()
     for plugin in workspace.plugins:
         registry.load_plugin(plugin)
     folder = workspace.trial(spec.id)
@@ -189,20 +187,15 @@ class Attempt:
         """The codes of all images, float32 (N, D), from the file or encoded once and written there."""
         path = self.folder / "codes.npy"
         if path.exists():
-            try:
-                return np.load(path)
-            except (ValueError, EOFError, OSError) as error:
-                raise UserError(
-                    f"codes {path} are damaged or truncated; delete the file and run again: they are encoded anew."
-                ) from error
+            return read_codes(path)
         with timed(self.seconds, "encode"):
             codes = encode_grid(trainer.model, trainer.images, self.beat("encode", "images"))
         bad = ~np.isfinite(codes).all(axis=0)
         if bad.any():
             raise Diverged(f"code {int(np.flatnonzero(bad)[0])} is not finite for some image")
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, codes)
-        os.replace(partial, path)
+        buffer = io.BytesIO()
+        np.save(buffer, codes)
+        write_file(path, buffer.getvalue())
         return codes
 
     def score(self, codes: np.ndarray, metrics: Metrics) -> dict[str, dict[str, dict[str, Any]]]:
@@ -258,62 +251,16 @@ class Attempt:
         return progress
 
 
-class FinishedTrial:
-    """A trained model that encodes and generates; what `load_trial` returns."""
-
-    def __init__(self, spec: TrialSpec, model: Model) -> None:
-        self.spec, self.model = spec, model
-
-    def encode(self, images: np.ndarray) -> np.ndarray:
-        """Codes, float32 (N, D), of uint8 images (N, C, H, W), 0..255, as the dataset gives them."""
-        from disentangle_bench.codes import encode_images
-
-        images = np.asarray(images)
-        if images.dtype != np.uint8 or images.ndim != 4:
-            raise UserError(f"images must be uint8 (N, C, H, W), 0..255, not {images.dtype} {images.shape}.")
-        return encode_images(self.model, images)
-
-
-def load_trial(
-    id: str, results: str | Path | None = None, data: str | Path | None = None, plugins: tuple[str, ...] = ()
-) -> FinishedTrial:
-    """The trained model of a trial, by its id: its folder's name under `results/runs`, or the beginning of it.
-
-    results: where results are; else DISENTANGLE_BENCH_RESULTS, else ./results. plugins: what the model came from.
-    """
-    workspace = Workspace(results_root(results), datasets.data_root(data), plugins)
-    for plugin in plugins:
-        registry.load_plugin(plugin)
-    record = read_record(workspace.record(find_trial(workspace, id)))
-    if record.status != "finished":
-        raise UserError(f"trial {record.id} {record.status} ({record.cause}); only a finished trial can be loaded.")
-    cls = registry.get("model", record.spec.model)
-    shape = registry.get("dataset", record.spec.dataset).image_shape
-    model = build_model(cls, record.spec.typed_config(), shape, record.spec.seed)
-    model.load_state_dict(load_checkpoint(workspace.trial(record.id) / "checkpoint.pt", record.id)["model"])
-    return FinishedTrial(record.spec, model.eval())
-
-
-def find_trial(workspace: Workspace, prefix: str) -> str:
-    """The id of the one trial with a record whose id begins with `prefix`."""
-    runs = workspace.results / "runs"
-    found = sorted(path.parent.name for path in runs.glob(f"{prefix}*/record.json")) if prefix.isalnum() else []
-    if len(found) != 1:
-        what = f"{len(found)} trials begin with it: {', '.join(found[:5])}" if found else "there is no such record"
-        raise UserError(f"trial '{prefix}' under {runs}: {what}; `disentangle-bench status STUDY` lists the trials.")
-    return found[0]
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """`count` threads for torch and for BLAS, and what was before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+def read_codes(path: Path) -> np.ndarray:
+    """A trial's stored codes, float32 (N, D)."""
     try:
-        with threadpool_limits(count):
-            yield
-    finally:
-        torch.set_num_threads(before)
+        return np.load(path)
+    except FileNotFoundError as error:
+        raise UserError(f"codes {path} are not there; run the trial's study again: they are encoded anew.") from error
+    except (ValueError, EOFError, OSError) as error:
+        raise UserError(
+            f"codes {path} are damaged or truncated; delete the file and run again: they are encoded anew."
+        ) from error
 
 
 @contextmanager
@@ -333,4 +280,4 @@ def write_curves(path: Path, rows: list[dict[str, float]]) -> None:
     writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(path, buffer.getvalue())
+    write_file(path, buffer.getvalue())

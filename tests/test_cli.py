@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -271,6 +272,18 @@ def test_a_damaged_record_study_or_checkpoint_is_a_sentence(tmp_path, command):
     study = tmp_path / "results/s/study.yaml"
     study.write_text(study.read_text()[:80] + "\n{")
     assert "study.yaml is damaged" in mistake(command("status", "s"))
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_no_half_file(tmp_path):
+    """A limit on file sizes makes the kernel refuse the checkpoint's bytes as a full disk does."""
+    arguments = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", "--local", "--set", "steps=5"]
+    done = subprocess.run(
+        command_line(tmp_path, *arguments), capture_output=True, text=True, cwd=tmp_path, env=environment(tmp_path),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)), timeout=120,
+    )  # fmt: skip
+    assert "checkpoint.pt can't be written (File too large)" in mistake(done)
+    assert not [path for path in tmp_path.glob("results/runs/*/*") if "partial" in path.name]
+    assert in_folder(tmp_path, *arguments).returncode == 0
 
 
 def test_listings(command):

@@ -8,8 +8,8 @@ from disentangle_bench.codes import DeviceImages, encode_grid
 from disentangle_bench.contracts import CodeTable
 from disentangle_bench.datasets import load
 from disentangle_bench.metrics import score_table
+from disentangle_bench.process import threads
 from disentangle_bench.trainer import Intervals, Trainer, build_model
-from disentangle_bench.trial import threads
 
 
 @pytest.mark.slow

@@ -1,0 +1,94 @@
+"""What can be done with a finished trial: load its model, and score its stored codes again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from disentangle_bench import datasets, registry
+from disentangle_bench.codes import encode_images
+from disentangle_bench.config import TrialSpec
+from disentangle_bench.contracts import CodeTable, Progress, silent
+from disentangle_bench.errors import UserError, unknown
+from disentangle_bench.metrics import score_table
+from disentangle_bench.models.base import Model
+from disentangle_bench.records import Record, Workspace, read_record, results_root
+from disentangle_bench.trainer import build_model, load_checkpoint
+from disentangle_bench.trial import read_codes
+
+
+class FinishedTrial:
+    """A trained model that encodes and generates; what `load_trial` returns."""
+
+    def __init__(self, spec: TrialSpec, model: Model) -> None:
+        self.spec, self.model = spec, model
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Codes, float32 (N, D), of uint8 images (N, C, H, W), 0..255, as the dataset gives them."""
+        images = np.asarray(images)
+        if images.dtype != np.uint8 or images.ndim != 4:
+            raise UserError(f"images must be uint8 (N, C, H, W), 0..255, not {images.dtype} {images.shape}.")
+        return encode_images(self.model, images)
+
+
+def load_trial(
+    id: str, results: str | Path | None = None, data: str | Path | None = None, plugins: tuple[str, ...] = ()
+) -> FinishedTrial:
+    """The trained model of a trial, by its id: its folder's name under `results/runs`, or the beginning of it.
+
+    results: where results are; else DISENTANGLE_BENCH_RESULTS, else ./results. plugins: what the model came from.
+    """
+    workspace = Workspace(results_root(results), datasets.data_root(data), plugins)
+    for plugin in plugins:
+        registry.load_plugin(plugin)
+    record = finished_record(workspace, id)
+    cls = registry.get("model", record.spec.model)
+    shape = registry.get("dataset", record.spec.dataset).image_shape
+    model = build_model(cls, record.spec.typed_config(), shape, record.spec.seed)
+    model.load_state_dict(load_checkpoint(workspace.trial(record.id) / "checkpoint.pt", record.id)["model"])
+    return FinishedTrial(record.spec, model.eval())
+
+
+def finished_record(workspace: Workspace, prefix: str) -> Record:
+    """The record of the one trial whose id begins with `prefix`; `UserError` unless there is one and it finished."""
+    runs = workspace.results / "runs"
+    found = sorted(path.parent.name for path in runs.glob(f"{prefix}*/record.json")) if prefix.isalnum() else []
+    if len(found) != 1:
+        what = f"{len(found)} trials begin with it: {', '.join(found[:5])}" if found else "there is no such record"
+        raise UserError(f"trial '{prefix}' under {runs}: {what}; `disentangle-bench status STUDY` lists the trials.")
+    record = read_record(workspace.record(found[0]))
+    if record.status != "finished":
+        raise UserError(f"trial {record.id} {record.status} ({record.cause}); it has neither a model nor codes to use.")
+    return record
+
+
+def score_trial(
+    trial: str, workspace: Workspace, wanted: list[str], seed: int | None = None, progress: Progress = silent
+) -> list[tuple[str, str, str, Any]]:
+    """(metric, protocol, key, value) of a trial's stored codes.
+
+    wanted: METRIC or METRIC/PROTOCOL each; all that are registered if empty. seed: the metric's; none: the trial's.
+    """
+    record = finished_record(workspace, trial)
+    pairs = [pair for name in wanted or registry.names("metric") for pair in protocols(name)]
+    dataset = datasets.load(record.spec.dataset, workspace.data)
+    table = CodeTable.of(dataset, read_codes(workspace.trial(record.id) / "codes.npy"))
+    rows: list[tuple[str, str, str, Any]] = []
+    for done, (metric, protocol) in enumerate(pairs, start=1):
+        reason = registry.get("metric", metric).skip(dataset)
+        chosen = record.spec.seed if seed is None else seed
+        result = {"skip": reason} if reason else score_table(metric, table, protocol, chosen)
+        rows += [(metric, protocol, key, value) for key, value in result.items()]
+        progress(done, len(pairs))
+    return rows
+
+
+def protocols(name: str) -> list[tuple[str, str]]:
+    """(metric, protocol) pairs of METRIC, all its protocols, or METRIC/PROTOCOL."""
+    metric, slash, protocol = name.partition("/")
+    known = registry.get("metric", metric).protocols
+    if slash and protocol not in known:
+        raise unknown(f"protocol of {metric}", protocol, known)
+    return [(metric, protocol)] if slash else [(metric, each) for each in known]

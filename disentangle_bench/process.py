@@ -1,0 +1,38 @@
+"""What a trial sets for the process that it runs in: threads, and what becomes of freed memory."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from threadpoolctl import threadpool_limits
+
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # glibc's malloc.h
+KEEP = 1 << 30  # bytes
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """`count` threads for torch and for BLAS, and what was before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with threadpool_limits(count):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep freed blocks up to 1 GiB for the process; elsewhere this does nothing.
+
+    By default each batch's activations go back to the system and are mapped and zeroed anew for the next: encoding then
+    takes up to twice as long. No result depends on it.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+            libc.mallopt(option, KEEP)
