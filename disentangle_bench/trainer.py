@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import time
 from collections.abc import Callable, Iterator
@@ -144,10 +145,11 @@ class Trainer:
             raise Diverged(f"a loss was not a finite number at or before step {self.step} of {self.config.steps}")
 
     def diagnose(self) -> dict[str, float]:
-        """The model's diagnostics, from a generator of their own."""
+        """The model's diagnostics, from a generator of their own; without those that are not finite numbers."""
         rng = torch.Generator(self.model.device).manual_seed(derive_seed(self.seed, "diagnostics", self.step))
         with evaluating(self.model):
-            return {name: value.item() for name, value in self.model.diagnostics(rng, self.device_step).items()}
+            values = {name: value.item() for name, value in self.model.diagnostics(rng, self.device_step).items()}
+        return {name: value for name, value in values.items() if math.isfinite(value)}
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
