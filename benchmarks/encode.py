@@ -24,8 +24,8 @@ from disentangle_bench import datasets, registry
 from disentangle_bench.codes import ENCODE_BATCH, DeviceImages, encode_grid
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.models.base import Model
+from disentangle_bench.process import set_up_process, threads
 from disentangle_bench.trainer import build_model
-from disentangle_bench.process import keep_freed_memory, threads
 
 DATASET, MODEL = "dsprites", "ib-gan"
 PLAIN_BATCH = 64
@@ -41,7 +41,7 @@ def build(dataset: Dataset, device: str) -> Model:
 
 def suite(root: Path | None, device: str) -> Callable[[int], np.ndarray]:
     """A function: the codes of the first N images, by the suite, in a process set up as a trial's is."""
-    keep_freed_memory()
+    set_up_process()
     dataset = datasets.load(DATASET, root)
     model = build(dataset, device)
     images = DeviceImages(dataset, model.device, model.image_range)

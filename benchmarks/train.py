@@ -35,8 +35,8 @@ from disentangle_bench import datasets, registry
 from disentangle_bench.codes import DeviceImages, scale
 from disentangle_bench.models.base import Batch, Model, ModelConfig
 from disentangle_bench.models.ib_gan_framework import Framework, Round
+from disentangle_bench.process import set_up_process, threads
 from disentangle_bench.trainer import Intervals, Trainer, build_model
-from disentangle_bench.process import keep_freed_memory, threads
 
 DATASET = "dsprites"
 SEED = 0
@@ -124,7 +124,7 @@ def synchronise(device: str) -> None:
 
 def time_suite(name: str, root: Path | None, device: str, thread_count: int) -> Callable[[float], float]:
     """A function: train for some seconds, with the logs and diagnostics of a trial, and return steps a second."""
-    keep_freed_memory()
+    set_up_process()
     trainer = make_suite(name, root, device)
 
     def run(until: Callable[[int], bool]) -> float:

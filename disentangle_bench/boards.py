@@ -17,7 +17,10 @@ from disentangle_bench.study import Study
 def study_leaderboard(
     study: Study, workspace: Workspace, data: Mapping[str, Dataset], progress: Progress = silent
 ) -> pd.DataFrame:
-    """The leaderboard of a study's records; floors and ceilings are computed once and kept under `results/runs`."""
+    """The leaderboard of a study's records, its metrics in the study's order.
+
+    Floors and ceilings are computed once and kept under `results/runs`.
+    """
     records = [only(record, study) for record in read_records(workspace, [trial.id for trial in study.trials])]
     needed = sorted(
         {
@@ -35,7 +38,10 @@ def study_leaderboard(
         progress(done, len(needed))
     chosen = {metric: registry.get("metric", metric) for metric in study.metrics}
     facts = {name: MetricFacts(metric.keys, metric.higher_is_better) for name, metric in chosen.items()}
-    return leaderboard(records, facts, ends, read_published(workspace.results / "published"))
+    table = leaderboard(records, facts, ends, read_published(workspace.results / "published"))
+    order = {pair: i for i, pair in enumerate((m, p) for m, protocols in study.metrics.items() for p in protocols)}
+    place = pd.Series([order[pair] for pair in zip(table["metric"], table["protocol"], strict=True)], dtype="int64")
+    return table.assign(place=place).sort_values(["dataset", "place"], kind="stable").drop(columns="place")
 
 
 def only(record: Record, study: Study) -> Record:

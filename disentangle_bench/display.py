@@ -120,8 +120,9 @@ class Watch:
     def table(self) -> Table:
         """The trials at work, for a terminal."""
         self.report_finished()
-        elapsed = duration(time.time() - self.started)
-        table = Table(title=f"{len(self.done)} of {len(self.trials)} trials done, {elapsed}", title_justify="left")
+        elapsed, done, total = time.time() - self.started, len(self.done), len(self.trials)
+        left = f", about {duration(elapsed / done * (total - done))} left" if done else ""
+        table = Table(title=f"{done} of {total} trials done in {duration(elapsed)}{left}", title_justify="left")
         for column in ("trial", "doing", "rate", "left", "last scores"):
             table.add_column(column)
         for trial, beat in self.beats():

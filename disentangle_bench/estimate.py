@@ -14,7 +14,7 @@ from disentangle_bench.codes import ENCODE_BATCH, DeviceImages
 from disentangle_bench.config import TrialSpec
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.models.base import count_parameters
-from disentangle_bench.process import keep_freed_memory, threads
+from disentangle_bench.process import set_up_process, threads
 from disentangle_bench.trainer import Trainer, build_model
 
 STEPS = 3
@@ -24,7 +24,7 @@ BYTES_A_PARAMETER = 12  # in a checkpoint: the weight and the optimiser's two ru
 
 def estimate(trials: Sequence[TrialSpec], data: Mapping[str, Dataset]) -> tuple[float, float]:
     """Seconds that these trials take one after the other on this machine, and the bytes that they leave on disk."""
-    keep_freed_memory()
+    set_up_process()
     seconds, size = 0.0, 0.0
     cells: dict[tuple[str, str], list[TrialSpec]] = {}
     for trial in trials:

@@ -19,6 +19,14 @@ from disentangle_bench.errors import UserError
 from disentangle_bench.records import Workspace, write_record
 from disentangle_bench.trial import TrialOptions, failure, run_trial
 
+RAY_ENVIRONMENT = {  # read when Ray is imported
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # records and curves are ours
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the run at once; checkpoints are whole at any time
+    "TUNE_MAX_PENDING_TRIALS_PG": "64",  # of thousands of trials, few wait inside Ray
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
 WORKER_DEATHS = 2  # how often a trial is started again after its worker died, as when memory ran out
 
 
@@ -53,14 +61,8 @@ def launch_local(trials: list[TrialSpec], workspace: Workspace, options: TrialOp
 
 def launch_ray(trials: list[TrialSpec], workspace: Workspace, options: TrialOptions, where: LaunchOptions) -> list[str]:
     """All trials as one Ray Tune grid."""
-    os.environ |= {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # records and curves are ours
-        "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the run at once; checkpoints are whole at any time
-        "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-        "RAY_AIR_NEW_OUTPUT": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    }
+    for name, value in RAY_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     import ray
     from ray import tune
 

@@ -217,20 +217,28 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     write_file(path, buffer.getvalue())
 
 
+SHOWN = ["rank", "model", "codes from", "mean ± sd", "95 % interval", "seeds", "failed", "published"]
+
+
 def rich_tables(table: pd.DataFrame) -> Iterable[Table]:
-    """The leaderboard for a terminal, one table a dataset × metric × protocol × key, within 100 columns."""
-    for (dataset, metric, protocol, key), group in table.groupby(["dataset", "metric", "protocol", "key"], sort=True):
+    """The leaderboard for a terminal, one table a dataset × metric × protocol × key, within 100 columns.
+
+    The columns rank and published are shown where they hold anything.
+    """
+    for (dataset, metric, protocol, key), group in table.groupby(["dataset", "metric", "protocol", "key"], sort=False):
         name = f"{metric} · {protocol}" + ("" if key == "score" else f" · {key}")
-        shown = Table(title=f"{dataset} · {name}", title_justify="left", min_width=60)
-        for column in ("rank", "model", "codes from", "mean ± sd", "95 % interval", "seeds", "failed", "published"):
+        rows = [cells({str(name): value for name, value in row.items()}) for row in group.to_dict("records")]
+        columns = [c for c in SHOWN if c not in ("rank", "published") or any(row[c] for row in rows)]
+        shown = Table(title=f"{dataset} · {name}", title_justify="left")
+        for column in columns:
             shown.add_column(column, justify="left" if column in ("model", "codes from") else "right")
-        for row in group.to_dict("records"):
-            shown.add_row(*cells({str(name): value for name, value in row.items()}))
+        for row in rows:
+            shown.add_row(*(row[column] for column in columns))
         yield shown
 
 
-def cells(row: dict[str, Any]) -> list[str]:
-    """One row's text."""
+def cells(row: dict[str, Any]) -> dict[str, str]:
+    """One row's text by shown column."""
 
     def number(name: str) -> str:
         return "" if pd.isna(row[name]) else f"{row[name]:.3f}"
@@ -240,13 +248,13 @@ def cells(row: dict[str, Any]) -> list[str]:
     published = number("published")
     if published and not pd.isna(row["published_spread"]):
         published += f" ± {row['published_spread']:.2f}"
-    return [
-        "" if pd.isna(row["rank"]) else str(row["rank"]),
-        str(row["model"]),
-        str(row["code_source"]),
-        (number("mean") or "–") + spread,
-        "" if reference else str(row["ci95"]),
-        "" if reference else str(int(row["seeds"])),
-        "" if reference else str(int(row["failures"])),
-        published,
-    ]
+    return {
+        "rank": "" if pd.isna(row["rank"]) else str(row["rank"]),
+        "model": str(row["model"]),
+        "codes from": str(row["code_source"]),
+        "mean ± sd": (number("mean") or "–") + spread,
+        "95 % interval": "" if reference else str(row["ci95"]),
+        "seeds": "" if reference else str(int(row["seeds"])),
+        "failed": "" if reference else str(int(row["failures"])),
+        "published": published,
+    }

@@ -1,4 +1,4 @@
-"""What a trial sets for the process that it runs in: threads, and what becomes of freed memory."""
+"""What a trial sets for the process that it runs in: threads, true float32, and what becomes of freed memory."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ def threads(count: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+def set_up_process() -> None:
+    """What every trial needs of its process, whatever it was used for before."""
+    torch.backends.cudnn.allow_tf32 = False  # `precision: float32` means float32; cuDNN's own default is TF32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    keep_freed_memory()
 
 
 def keep_freed_memory() -> None:

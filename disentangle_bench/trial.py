@@ -23,7 +23,7 @@ from disentangle_bench.files import write_file
 from disentangle_bench.heartbeat import Heartbeat
 from disentangle_bench.metrics import score_table
 from disentangle_bench.models.base import Model, count_parameters
-from disentangle_bench.process import keep_freed_memory, threads
+from disentangle_bench.process import set_up_process, threads
 from disentangle_bench.records import (
     Record,
     Workspace,
@@ -54,7 +54,7 @@ def run_trial(spec: TrialSpec, workspace: Workspace, options: TrialOptions) -> R
     is retried `options.retries` times, each time from the last checkpoint. `UserError` passes through: nothing failed
     that the user can't mend.
     """
-    keep_freed_memory()
+    set_up_process()
     for plugin in workspace.plugins:
         registry.load_plugin(plugin)
     folder = workspace.trial(spec.id)
