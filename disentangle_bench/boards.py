@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
 
@@ -36,12 +37,20 @@ def study_leaderboard(
     for done, (dataset, metric, protocol, width) in enumerate(needed, start=1):
         ends[dataset, metric, protocol, width] = calibrate(data[dataset], metric, protocol, width, cache)
         progress(done, len(needed))
-    chosen = {metric: registry.get("metric", metric) for metric in study.metrics}
-    facts = {name: MetricFacts(metric.keys, metric.higher_is_better) for name, metric in chosen.items()}
-    table = leaderboard(records, facts, ends, read_published(workspace.results / "published"))
+    facts = {}
+    for name, protocols in study.metrics.items():
+        metric = registry.get("metric", name)
+        facts[name] = MetricFacts(metric.keys, metric.higher_is_better, tuple(protocols))
+    table = leaderboard(records, facts, ends, read_published(published_folder(workspace)))
     order = {pair: i for i, pair in enumerate((m, p) for m, protocols in study.metrics.items() for p in protocols)}
     place = pd.Series([order[pair] for pair in zip(table["metric"], table["protocol"], strict=True)], dtype="int64")
     return table.assign(place=place).sort_values(["dataset", "place"], kind="stable").drop(columns="place")
+
+
+def published_folder(workspace: Workspace) -> Path:
+    """Where the papers' tables are: under the results root, else in the repository that this package lies in."""
+    own = workspace.results / "published"
+    return own if own.is_dir() else Path(__file__).parents[1] / "results" / "published"
 
 
 def only(record: Record, study: Study) -> Record:

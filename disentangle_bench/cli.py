@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -77,13 +78,20 @@ def run(
     config = load_study(source, changes, setting)
     with Bar("preparing datasets") as progress:
         data = studies.load_datasets(config, place, progress)
-    study = studies.plan(config, place, data)
+    if local and (address or gpus is not None or concurrent):
+        raise UserError("--local runs one trial after the other without Ray; drop --address, --gpus and --concurrent.")
     if dry_run:
-        print_plan(study, place, data)
+        study = studies.plan(config, place, data)
+        print_plan(study, place, study_data(study, place))
         return
-    studies.write_study(study, place)
+    with place.lock_of(place.study(config.name)):  # two commands that extend one study both count
+        study = studies.plan(config, place, data)
+        studies.write_study(study, place)
+    data = study_data(study, place)
     trials = studies.pending(study, place)
     done = len(study.trials) - len(trials)
+    if score_every and done:
+        sys.stderr.write(f"Note: {done} trials are done and are not scored along their training again.\n")
     console().print(f"{study.name}: {len(study.trials)} trials, {done} done, {len(trials)} to run", markup=False)
     mistakes: list[str] = []
     if trials:
@@ -94,14 +102,23 @@ def run(
             sys.stderr.write("\nInterrupted. Nothing is lost: the same command goes on from the last checkpoints.\n")
             raise typer.Exit(130) from None
     show_results(study, place, data)
-    failed = studies.count_states(study, place)["failed"]
+    states = studies.count_states(study, place)
+    missing = len(study.trials) - states["finished"] - states["diverged"] - states["failed"]
     for mistake in mistakes:
         sys.stderr.write(f"Error: {mistake}\n")
     if mistakes:
         raise typer.Exit(2)
-    if failed:
-        sys.stderr.write(f"{failed} trials crashed; their tracebacks are in their records. Run again to try again.\n")
+    if states["failed"]:
+        sys.stderr.write(f"{states['failed']} trials crashed; their records say where. Run again to try again.\n")
+    if missing:
+        sys.stderr.write(f"{missing} trials have no record under {place.results}; do all workers share that folder?\n")
+    if states["failed"] or missing:
         raise typer.Exit(1)
+
+
+def study_data(study: Any, place: Any) -> dict[str, Any]:
+    """The datasets of all of a study's cells."""
+    return {dataset: dataset_package.load(dataset, place.data) for dataset, _ in study.cells()}
 
 
 def print_plan(study: Any, place: Any, data: Any) -> None:
@@ -218,7 +235,7 @@ def leaderboard(
 
     place = workspace(results, data_root, plugin)
     study = studies.read_study(place, name)
-    data = {dataset: dataset_package.load(dataset, place.data) for dataset, _ in study.cells()}
+    data = study_data(study, place)
     with Bar("floors and ceilings") as progress:
         table = study_leaderboard(study, place, data, progress)
     path = csv or place.study(name) / "leaderboard.csv"
@@ -317,6 +334,9 @@ def prepare(
 
 def main() -> None:
     """The entry point: turns a `UserError` into its sentence."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ± still gets its table
     try:
         app()
     except UserError as error:

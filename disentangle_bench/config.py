@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from disentangle_bench import registry
 from disentangle_bench.codes import CODE_FORMAT
@@ -21,6 +21,8 @@ from disentangle_bench.trainer import Intervals
 
 PRESETS = Path(__file__).parent / "presets"
 AUTO = "auto"
+MAX_SEEDS = 100_000
+RESERVED = ("runs", "published")  # folders of the results root that are no study's
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -81,6 +83,8 @@ def parse_seeds(value: Any) -> Any:
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise ValueError(f"the range '{part.strip()}' runs backwards")
+        if last - first >= MAX_SEEDS:
+            raise ValueError(f"the range '{part.strip()}' holds more than {MAX_SEEDS:,} seeds")
         seeds.extend(range(first, last + 1))
     return seeds
 
@@ -88,6 +92,13 @@ def parse_seeds(value: Any) -> Any:
 def parse_names(value: Any) -> Any:
     """Names as a list, from a list or a comma-separated string."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def not_reserved(name: str) -> str:
+    """A study's name, unless the results root needs it for itself."""
+    if name in RESERVED:
+        raise ValueError(f"the name '{name}' is taken; choose another")
+    return name
 
 
 Names = Annotated[list[str], BeforeValidator(parse_names), Field(min_length=1)]
@@ -111,7 +122,7 @@ class StudyConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"), AfterValidator(not_reserved)]
     description: str = ""
     models: Names
     datasets: Names
@@ -158,9 +169,9 @@ def read_study_file(source: str) -> dict[str, Any]:
             raise unknown("preset", source, (preset.stem for preset in PRESETS.glob("*.yaml")))
         raise UserError(f"study file {path} is not there.")
     try:
-        raw = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise UserError(f"study file {path} is not valid YAML: {' '.join(str(error).split())}.") from error
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"study file {path} can't be read as YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(raw, dict):
         raise UserError(
             f"study file {path} must hold fields such as `models:` and `seeds:`, not a {type(raw).__name__}."
@@ -211,7 +222,10 @@ def resolve_numerics(raw: Mapping[str, Any]) -> Numerics:
 
 
 def resolve_config(study: StudyConfig, model: str, dataset: str) -> tuple[str, ModelConfig]:
-    """The named configuration that a model uses on a dataset, and its settings with the study's overrides."""
+    """The named configuration that a model uses on a dataset, and its settings with the study's overrides.
+
+    A configuration that those change is called so, lest a published number stand beside it.
+    """
     cls: type[Model] = registry.get("model", model)
     name = study.configuration
     if name == AUTO:
@@ -224,7 +238,8 @@ def resolve_config(study: StudyConfig, model: str, dataset: str) -> tuple[str, M
     for key in study.overrides.get(model, {}):
         if key not in cls.Config.model_fields:
             raise unknown(f"field {model}.", key, cls.Config.model_fields)
-    return name, validated(cls.Config, settings | study.overrides.get(model, {}), f"{model}.")
+    config = validated(cls.Config, settings | study.overrides.get(model, {}), f"{model}.")
+    return name if config == cls.configurations[name] else f"{name}-changed", config
 
 
 def resolve_trials(study: StudyConfig, datasets: Mapping[str, Dataset]) -> list[TrialSpec]:
@@ -237,7 +252,10 @@ def resolve_trials(study: StudyConfig, datasets: Mapping[str, Dataset]) -> list[
         dataset = datasets[dataset_name]
         for model in study.models:
             name, config = resolve_config(study, model, dataset_name)
-            build_model(registry.get("model", model), config, dataset.image_shape, seed=0)
+            try:
+                build_model(registry.get("model", model), config, dataset.image_shape, seed=0)
+            except (RuntimeError, MemoryError) as error:
+                raise UserError(f"{model} can't be built with this configuration: {first_line(error)}") from error
             trials += [
                 TrialSpec(
                     model=model,
@@ -254,6 +272,11 @@ def resolve_trials(study: StudyConfig, datasets: Mapping[str, Dataset]) -> list[
     return trials
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 def validated(cls: type[T], raw: Mapping[str, Any], prefix: str) -> T:
     """`raw` as a `cls`; `UserError` with the field's path, the value and what was expected."""
     try:
@@ -264,6 +287,7 @@ def validated(cls: type[T], raw: Mapping[str, Any], prefix: str) -> T:
         if first["type"] == "extra_forbidden":
             raise unknown(f"field '{path}': field", str(first["loc"][-1]), cls.model_fields) from error
         if first["type"] == "missing":
-            raise UserError(f"{path} is missing; give it in the study file or with --{path}.") from error
+            option = {"models": "--models", "datasets": "--dataset"}.get(path, f"--set {path}=...")
+            raise UserError(f"{path} is missing; give it in the study file or with {option}.") from error
         message = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{path} = {first['input']!r}: {message[0].lower()}{message[1:]}.") from error

@@ -24,7 +24,8 @@ LINE_SECONDS = 15.0  # between two plain lines about one trial
 
 def console(stderr: bool = False) -> Console:
     """A console that keeps tables within 100 columns where there is no terminal to ask."""
-    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    stream = sys.stderr if stderr else sys.stdout
+    terminal = stream is not None and stream.isatty()
     return Console(stderr=stderr, highlight=False, soft_wrap=not terminal, width=None if terminal else 100)
 
 
@@ -77,7 +78,7 @@ class Watch:
 
     def run(self) -> None:
         """Look at the heartbeats once a second."""
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
             with Live(console=self.console, refresh_per_second=2, transient=True) as live:
                 while not self.stop.wait(1.0):
                     live.update(self.table())

@@ -11,8 +11,9 @@ import torch
 
 from disentangle_bench import registry
 from disentangle_bench.codes import ENCODE_BATCH, DeviceImages
-from disentangle_bench.config import TrialSpec
+from disentangle_bench.config import TrialSpec, first_line
 from disentangle_bench.contracts import Dataset
+from disentangle_bench.errors import UserError
 from disentangle_bench.models.base import count_parameters
 from disentangle_bench.process import set_up_process, threads
 from disentangle_bench.trainer import Trainer, build_model
@@ -30,7 +31,10 @@ def estimate(trials: Sequence[TrialSpec], data: Mapping[str, Dataset]) -> tuple[
     for trial in trials:
         cells.setdefault((trial.dataset, trial.model), []).append(trial)
     for (dataset, _), cell in cells.items():
-        one_seconds, one_size = estimate_one(cell[0], data[dataset])
+        try:
+            one_seconds, one_size = estimate_one(cell[0], data[dataset])
+        except (RuntimeError, MemoryError) as error:
+            raise UserError(f"{cell[0].title} can't run with this configuration: {first_line(error)}") from error
         seconds += len(cell) * one_seconds
         size += len(cell) * one_size
     return seconds, size
@@ -44,6 +48,7 @@ def estimate_one(spec: TrialSpec, dataset: Dataset) -> tuple[float, float]:
     batch = ENCODE_BATCH[model.device.type]
     with tempfile.TemporaryDirectory() as folder, threads(spec.numerics.threads):
         trainer = Trainer(model, images, config, 0, spec.id, Path(folder) / "checkpoint.pt")
+        trainer.step = 1  # steps count from 1
         step = timed_call(trainer.update, STEPS)
         model.eval()
         with torch.inference_mode():

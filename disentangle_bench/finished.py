@@ -22,14 +22,15 @@ from disentangle_bench.trial import read_codes
 class FinishedTrial:
     """A trained model that encodes and generates; what `load_trial` returns."""
 
-    def __init__(self, spec: TrialSpec, model: Model) -> None:
-        self.spec, self.model = spec, model
+    def __init__(self, spec: TrialSpec, model: Model, image_shape: tuple[int, int, int]) -> None:
+        self.spec, self.model, self.image_shape = spec, model, image_shape
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Codes, float32 (N, D), of uint8 images (N, C, H, W), 0..255, as the dataset gives them."""
         images = np.asarray(images)
-        if images.dtype != np.uint8 or images.ndim != 4:
-            raise UserError(f"images must be uint8 (N, C, H, W), 0..255, not {images.dtype} {images.shape}.")
+        if images.dtype != np.uint8 or images.shape[1:] != self.image_shape or not len(images):
+            shape = ", ".join(map(str, self.image_shape))
+            raise UserError(f"images must be uint8 (N, {shape}), 0..255, not {images.dtype} {images.shape}.")
         return encode_images(self.model, images)
 
 
@@ -44,11 +45,13 @@ def load_trial(
     for plugin in plugins:
         registry.load_plugin(plugin)
     record = finished_record(workspace, id)
+    if registry.source_hash("model", record.spec.model) != record.spec.model_source:
+        raise UserError(f"the plugin of {record.spec.model} has changed since trial {record.id} was trained.")
     cls = registry.get("model", record.spec.model)
     shape = registry.get("dataset", record.spec.dataset).image_shape
     model = build_model(cls, record.spec.typed_config(), shape, record.spec.seed)
     model.load_state_dict(load_checkpoint(workspace.trial(record.id) / "checkpoint.pt", record.id)["model"])
-    return FinishedTrial(record.spec, model.eval())
+    return FinishedTrial(record.spec, model.eval(), shape)
 
 
 def finished_record(workspace: Workspace, prefix: str) -> Record:

@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import tempfile
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from disentangle_bench.config import TrialSpec
 from disentangle_bench.display import Watch
 from disentangle_bench.errors import UserError
 from disentangle_bench.records import Workspace, write_record
-from disentangle_bench.trial import TrialOptions, failure, run_trial
+from disentangle_bench.trial import TrialOptions, existing_record, failure, run_trial
 
 RAY_ENVIRONMENT = {  # read when Ray is imported
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -56,7 +57,19 @@ def launch_local(trials: list[TrialSpec], workspace: Workspace, options: TrialOp
             run_trial(trial, workspace, options)
         except UserError as error:
             mistakes.append(f"{trial.title}: {error}")
+        except Exception as error:  # outside the attempts that `run_trial` guards; the other trials go on
+            cause = f"{type(error).__name__}: {error}"
+            mistakes += record_crash(trial, workspace, cause, traceback.format_exc())
     return mistakes
+
+
+def record_crash(trial: TrialSpec, workspace: Workspace, cause: str, trace: str) -> list[str]:
+    """Write a crash that `run_trial` could not; a trial that has its record keeps it, and the crash is a sentence."""
+    with workspace.lock(trial.id):
+        if existing_record(workspace, trial) is not None:
+            return [f"{trial.title}: {cause}; the trial keeps its earlier scores."]
+        write_record(workspace.record(trial.id), failure(trial, cause, trace))
+        return []
 
 
 def launch_ray(trials: list[TrialSpec], workspace: Workspace, options: TrialOptions, where: LaunchOptions) -> list[str]:
@@ -66,9 +79,10 @@ def launch_ray(trials: list[TrialSpec], workspace: Workspace, options: TrialOpti
     import ray
     from ray import tune
 
-    threads = trials[0].numerics.threads
+    threads = max(trial.numerics.threads for trial in trials)
     gpus = where.gpus if where.gpus is not None else float(trials[0].numerics.device == "cuda")
-    connect(ray, where, threads)
+    connect(ray, where)
+    require(ray, {"CPU": threads, "GPU": gpus})
     paths = Workspace(workspace.results.absolute(), workspace.data.absolute(), workspace.plugin_paths())
 
     def train(config: dict[str, Any]) -> None:
@@ -109,17 +123,17 @@ def launch_ray(trials: list[TrialSpec], workspace: Workspace, options: TrialOpti
         trial = TrialSpec.model_validate((outcome.config or {})["trial"])
         if outcome.error is not None:
             cause = f"the worker died or could not run the trial: {type(outcome.error).__name__}"
-            write_record(workspace.record(trial.id), failure(trial, cause, str(outcome.error)))
+            mistakes += record_crash(trial, workspace, cause, str(outcome.error))
         elif (outcome.metrics or {}).get("mistake"):
             mistakes.append(f"{trial.title}: {(outcome.metrics or {})['mistake']}")
     return mistakes
 
 
-def connect(ray: Any, where: LaunchOptions, threads: int) -> None:
+def connect(ray: Any, where: LaunchOptions) -> None:
     """Start Ray on this machine, or join the cluster at `where.address`."""
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if where.address is None:
-        ray.init(include_dashboard=False, num_cpus=max(threads, os.cpu_count() or 1), **quiet)
+        ray.init(address="local", include_dashboard=False, **quiet)
         return
     try:
         host, colon, port = where.address.removeprefix("ray://").rpartition(":")
@@ -128,3 +142,18 @@ def connect(ray: Any, where: LaunchOptions, threads: int) -> None:
         ray.init(address=where.address, **quiet)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"--address {where.address}: no Ray cluster answers there ({error}).") from error
+
+
+def require(ray: Any, needs: dict[str, float]) -> None:
+    """Raise `UserError` where no node has what one trial needs: Ray would wait for it without a word."""
+    if needs["GPU"] > 1 and needs["GPU"] % 1:
+        ray.shutdown()
+        raise UserError(f"--gpus {needs['GPU']:g}: a trial can have a share of one GPU, or whole ones.")
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(all(node.get(kind, 0) >= need for kind, need in needs.items()) for node in nodes):
+        ray.shutdown()
+        has = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
+        raise UserError(
+            f"a trial needs {needs['CPU']:g} CPUs and {needs['GPU']:g} GPUs, but Ray's machines have {has}; "
+            "lower --cpus or --gpus."
+        )

@@ -23,6 +23,9 @@ CONFIDENCE = 0.95
 TOO_FEW = f"needs {MIN_SEEDS} seeds"
 
 GROUP = ["model", "configuration", "dataset", "code_source", "steps", "metric", "protocol", "key"]
+NUMBERS = [
+    "mean", "sd", "median", "iqm", "ci95_low", "ci95_high", "min", "max", "mean_failures_at_floor", "floor", "ceiling",
+]  # fmt: skip
 COLUMNS = [
     "dataset", "metric", "protocol", "key", "rank", "model", "configuration", "steps", "code_source",
     "mean", "sd", "median", "iqm", "ci95_low", "ci95_high", "ci95", "min", "max", "seeds", "failures",
@@ -40,12 +43,12 @@ class MetricFacts:
 
     keys: tuple[str, ...]
     higher_is_better: bool
+    protocols: tuple[str, ...]  # those that the table shows
 
 
 def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) -> pd.DataFrame:
     """One row a trial × metric × protocol × key; `value` is missing where the trial failed or the metric skipped."""
-    records = list(records)
-    asked = {(metric, protocol) for r in records for metric, ps in r.scores.items() for protocol in ps}
+    asked = [(metric, protocol) for metric, fact in facts.items() for protocol in fact.protocols]
     rows = []
     for record in records:
         base = {
@@ -59,7 +62,7 @@ def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) ->
             "code_width": record.code_width,
             "numerics": " ".join(str(value) for value in record.spec.numerics.model_dump().values()),
         }
-        for metric, protocol in sorted(asked):
+        for metric, protocol in asked:
             result = record.scores.get(metric, {}).get(protocol)
             if result is None and record.status == "finished":
                 continue
@@ -84,7 +87,8 @@ def leaderboard(
     if frame.empty:
         return pd.DataFrame(columns=COLUMNS)
     rows = [summary(dict(zip(GROUP, names, strict=True)), group, ends) for names, group in frame.groupby(GROUP)]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).reindex(columns=[*GROUP, *NUMBERS, "seeds", "failures", "ci95", "numerics", "skipped"])
+    table[NUMBERS] = table[NUMBERS].astype(np.float64)
     table = pd.concat([table, reference_rows(table)], ignore_index=True)
     table = table.merge(
         published_values(published), how="left", on=["model", "configuration", "metric", "protocol", "key", "dataset"]
@@ -185,8 +189,6 @@ def published_values(published: pd.DataFrame) -> pd.DataFrame:
 def ranks(table: pd.DataFrame) -> pd.Series:
     """Rank within dataset × metric × protocol × key; missing where a row has no interval."""
     result = pd.Series(pd.NA, index=table.index, dtype="Int64")
-    if "ci95_low" not in table:
-        return result
     for _, group in table.dropna(subset=["ci95_low"]).groupby(["dataset", "metric", "protocol", "key"]):
         sign = 1 if group["higher"].iloc[0] else -1
         ends = np.sort(sign * group[["ci95_low", "ci95_high"]].to_numpy(dtype=np.float64), axis=1)
@@ -195,7 +197,10 @@ def ranks(table: pd.DataFrame) -> pd.Series:
     return result
 
 
-PUBLISHED_COLUMNS = ["model", "dataset", "metric", "protocol", "key", "value", "spread", "seeds", "source", "note"]
+PUBLISHED_NUMBERS = [
+    "mean", "sd", "median", "iqm", "ci95_low", "ci95_high", "min", "max", "mean_failures_at_floor", "floor", "ceiling",
+]  # fmt: skip
+COLUMNS = ["model", "dataset", "metric", "protocol", "key", "value", "spread", "seeds", "source", "note"]
 
 
 def read_published(folder: Path) -> pd.DataFrame:

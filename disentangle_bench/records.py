@@ -25,7 +25,8 @@ class Record(BaseModel):
     """What one trial was and what came of it.
 
     scores: {metric: {protocol: {key: value} or {"skip": reason}}}, from the last checkpoint; byte-equal for the same
-    trial on the same machine. scores_along: [{step, scores}], where they were asked for.
+    trial on the same machine. scores_along: [{step, scores}], where they were asked for. metric_sources: sha256 of the
+    file of each plugin's metric.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -42,6 +43,7 @@ class Record(BaseModel):
     parameters: dict[str, int] = {}
     scores: dict[str, dict[str, dict[str, Any]]] = {}
     scores_along: list[dict[str, Any]] = []
+    metric_sources: dict[str, str] = {}
     diagnostics: dict[str, float] = {}
     environment: dict[str, str] = {}
     seconds: dict[str, float] = {}
@@ -77,8 +79,13 @@ class Workspace:
 
     def lock(self, id: str) -> FileLock:
         """The lock that a process holds while it works on a trial; the kernel frees it when the process dies."""
-        folder = self.trial(id)
+        return self.lock_of(self.trial(id))
+
+    def lock_of(self, folder: Path) -> FileLock:
+        """The lock of a trial's or a study's folder."""
         make_folder(folder)
+        if not os.access(folder, os.W_OK):
+            raise UserError(f"{folder} can't be written; mend its rights, or choose another place with --results.")
         return FileLock(folder / "lock")
 
     def plugin_paths(self) -> tuple[str, ...]:

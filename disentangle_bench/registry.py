@@ -7,12 +7,15 @@ offers its own under the entry points `disentangle_bench.models`, `.datasets` an
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -79,14 +82,9 @@ def load_plugin(path: str | Path) -> list[str]:
             raise UserError(f"--plugin {path}: there is no such file.")
         if _plugin_sources.get(file) == hashlib.sha256(file.read_bytes()).hexdigest():
             return []
-        module = _import_file(file)
+        module = _imported(path, lambda: _import_file(file))
     else:
-        try:
-            module = importlib.import_module(str(path))
-        except ModuleNotFoundError as error:
-            raise UserError(
-                f"--plugin {path}: neither a .py file nor a module that can be imported ({error})."
-            ) from error
+        module = _imported(path, lambda: importlib.import_module(str(path)))
         file = Path(module.__file__ or str(path))
     found = _defined_in(module)
     if not found:
@@ -100,6 +98,17 @@ def load_plugin(path: str | Path) -> list[str]:
     return [name for _, name, _ in found]
 
 
+def _imported(path: str | Path, load: Callable[[], ModuleType]) -> ModuleType:
+    """The plugin's module; `UserError` with the place in the file where its import failed."""
+    try:
+        return load()
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f", at {frame.filename}:{frame.lineno}" if Path(frame.filename) != Path(__file__) else ""
+        raise UserError(f"--plugin {path}: it can't be imported ({type(error).__name__}: {error}{place}).") from error
+
+
+@functools.cache
 def _entry_points(kind: Kind) -> dict[str, importlib.metadata.EntryPoint]:
     found: dict[str, importlib.metadata.EntryPoint] = {}
     for entry in importlib.metadata.entry_points(group=f"disentangle_bench.{kind}s"):
@@ -118,7 +127,11 @@ def _import_file(file: Path) -> ModuleType:
         raise UserError(f"--plugin {file}: Python can't import this file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
 
 

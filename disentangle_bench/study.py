@@ -11,14 +11,14 @@ from typing import Any, Literal
 import yaml
 from filelock import Timeout
 
-from disentangle_bench import datasets
+from disentangle_bench import datasets, registry
 from disentangle_bench.config import IntervalsConfig, StudyConfig, TrialSpec, resolve_trials, validated
 from disentangle_bench.contracts import Dataset, Progress, silent
 from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.files import make_folder, write_file
 from disentangle_bench.records import Workspace, read_record
 from disentangle_bench.trainer import Intervals
-from disentangle_bench.trial import Metrics, TrialOptions, missing_scores
+from disentangle_bench.trial import Metrics, TrialOptions, existing_record, missing_scores
 
 STUDY_FORMAT = 1
 State = Literal["finished", "diverged", "failed", "running", "interrupted", "waiting"]
@@ -62,10 +62,16 @@ def plan(config: StudyConfig, workspace: Workspace, data: dict[str, Dataset]) ->
     if not path.exists():
         return new
     old = read_study(workspace, config.name)
+    for metric in old.metrics:
+        if metric not in registry.names("metric"):
+            raise UserError(
+                f"study '{old.name}' also scores '{metric}', which is not known here; give its --plugin, "
+                f"or remove it from `metrics` in {path}."
+            )
     cells = new.cells()
     for key, trials in old.cells().items():
         before, after = without_seed(trials[0]), without_seed(cells[key][0]) if key in cells else None
-        recorded = [trial for trial in trials if workspace.record(trial.id).exists()]
+        recorded = [trial for trial in trials if existing_record(workspace, trial) is not None]
         if after is not None and before != after:
             if recorded:
                 raise UserError(

@@ -6,6 +6,7 @@ import io
 import math
 import pickle
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -185,10 +186,15 @@ class Trainer:
 def load_checkpoint(path: Path, trial: str, device: torch.device | str = "cpu") -> dict[str, Any]:
     """A trial's checkpoint, read without executing anything in it."""
     try:
+        with zipfile.ZipFile(path) as archive:  # torch reads a damaged weight without a word
+            if archive.testzip() is not None:
+                raise ValueError("checksum")
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
-        raise UserError(f"checkpoint {path} is not there; run the study again to train the trial.") from error
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError, ValueError) as error:
+        raise UserError(
+            f"checkpoint {path} is not there; delete the trial's record too and run the study again to train it."
+        ) from error
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(
             f"checkpoint {path} is damaged or truncated ({type(error).__name__}); delete it and run again: "
             "the trial then starts from its first step."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from disentangle_bench.files import write_file
 from disentangle_bench.models.base import Model
 from disentangle_bench.seeding import derive_seed
 
@@ -55,4 +57,6 @@ def write_traversal(model: Model, seed: int, path: Path, title: str) -> None:
     axes.set_title(title, fontsize=10)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    write_file(path, buffer.getvalue())

@@ -72,8 +72,13 @@ def run_trial(spec: TrialSpec, workspace: Workspace, options: TrialOptions) -> R
                     except UserError:
                         raise
                     except Exception as error:
-                        if attempt == options.retries:
-                            record = failure(spec, f"{type(error).__name__}: {error}", traceback.format_exc())
+                        if attempt < options.retries:
+                            continue
+                        if record is not None:
+                            raise UserError(
+                                f"scoring failed ({type(error).__name__}: {error}); the trial keeps its earlier scores."
+                            ) from error
+                        record = failure(spec, f"{type(error).__name__}: {error}", traceback.format_exc())
             assert record is not None
             write_record(workspace.record(spec.id), record)
         finally:
@@ -89,10 +94,14 @@ def existing_record(workspace: Workspace, spec: TrialSpec) -> Record | None:
 
 
 def missing_scores(record: Record, metrics: Metrics) -> Metrics:
-    """The metrics and protocols that a record of a finished trial lacks; none where it diverged."""
+    """The metrics and protocols that a finished trial's record lacks, or has from a plugin's older source."""
     if record.status != "finished":
         return {}
-    missing = {metric: [p for p in ps if p not in record.scores.get(metric, {})] for metric, ps in metrics.items()}
+    missing = {}
+    for metric, protocols in metrics.items():
+        changed = record.metric_sources.get(metric) != registry.source_hash("metric", metric)
+        known = {} if changed else record.scores.get(metric, {})
+        missing[metric] = [protocol for protocol in protocols if protocol not in known]
     return {metric: protocols for metric, protocols in missing.items() if protocols}
 
 
@@ -116,7 +125,11 @@ class Attempt:
         if self.dataset.checksum != spec.dataset_checksum:
             raise UserError(
                 f"{spec.dataset} under {workspace.data} is not the data that this trial was planned with "
-                f"(checksum {self.dataset.checksum[:12]}, planned {spec.dataset_checksum[:12]}); plan the study again."
+                f"(checksum {self.dataset.checksum[:12]}, planned {spec.dataset_checksum[:12]}); run the study again."
+            )
+        if registry.source_hash("model", spec.model) != spec.model_source:
+            raise UserError(
+                f"the plugin of {spec.model} has changed since this trial was planned; run the study again."
             )
 
     def run(self, record: Record | None) -> Record:
@@ -138,50 +151,47 @@ class Attempt:
             record.code_width = codes.shape[1]
             self.draw(trainer)
         else:
-            trainer.restore()
+            if not (self.folder / "codes.npy").exists():
+                trainer.restore()
             codes = self.codes(trainer)
         scores = self.score(codes, missing_scores(record, self.options.metrics))
         for metric, protocols in scores.items():
-            record.scores[metric] = record.scores.get(metric, {}) | protocols
+            source = registry.source_hash("metric", metric)
+            known = record.scores.get(metric, {}) if record.metric_sources.get(metric) == source else {}
+            record.scores[metric] = known | protocols
+            if source is not None:
+                record.metric_sources[metric] = source
         record.seconds |= self.seconds
         return record
 
     def train(self, trainer: Trainer) -> None:
         """Train to the end, with curves as CSV and, where asked for, TensorBoard events."""
-        intervals = self.options.intervals
-        self.heartbeat.begin("train", trainer.config.steps)
+        writer: Any = None
 
-        def resumed(step: int) -> None:
+        def start(step: int) -> None:
+            nonlocal writer
             self.heartbeat.begin("train", trainer.config.steps, done=step)
+            if self.options.tensorboard:
+                writer = event_writer(self.folder / "tensorboard", step)
+
+        def log(step: int, row: dict[str, float]) -> None:
+            if writer is not None:
+                for name, value in row.items():
+                    writer.add_scalar(name, value, step)
 
         def score_along(model: Model, step: int) -> dict[str, Any]:
-            codes = encode_grid(model, trainer.images, self.beat("encode", "images"))
+            codes = finite(encode_grid(model, trainer.images, self.beat("encode", "images")))
             scores = self.score(codes, self.options.metrics)
             self.heartbeat.begin("train", trainer.config.steps, done=step)
             return scores
 
-        with timed(self.seconds, "train"), self.events() as on_log:
-            try:
-                trainer.train(intervals, self.heartbeat.beat, resumed, score_along, on_log)
-            finally:
-                write_curves(self.folder / "curves.csv", trainer.history.curves)
-        self.seconds["train"] = trainer.history.seconds
-
-    @contextmanager
-    def events(self) -> Iterator[Any]:
-        """A function (step, row) that writes TensorBoard events, or does nothing where they weren't asked for."""
-        if not self.options.tensorboard:
-            yield lambda step, row: None
-            return
         try:
-            from tensorboardX import SummaryWriter
-        except ImportError as error:
-            raise UserError("--tensorboard needs the package tensorboardX: pip install tensorboardX.") from error
-        writer = SummaryWriter(str(self.folder / "tensorboard"))
-        try:
-            yield lambda step, row: [writer.add_scalar(name, value, step) for name, value in row.items()]
+            trainer.train(self.options.intervals, self.heartbeat.beat, start, score_along, log)
         finally:
-            writer.close()
+            write_curves(self.folder / "curves.csv", trainer.history.curves)
+            if writer is not None:
+                writer.close()
+        self.seconds["train"] = trainer.history.seconds
 
     def codes(self, trainer: Trainer) -> np.ndarray:
         """The codes of all images, float32 (N, D), from the file or encoded once and written there."""
@@ -189,10 +199,7 @@ class Attempt:
         if path.exists():
             return read_codes(path)
         with timed(self.seconds, "encode"):
-            codes = encode_grid(trainer.model, trainer.images, self.beat("encode", "images"))
-        bad = ~np.isfinite(codes).all(axis=0)
-        if bad.any():
-            raise Diverged(f"code {int(np.flatnonzero(bad)[0])} is not finite for some image")
+            codes = finite(encode_grid(trainer.model, trainer.images, self.beat("encode", "images")))
         buffer = io.BytesIO()
         np.save(buffer, codes)
         write_file(path, buffer.getvalue())
@@ -251,6 +258,14 @@ class Attempt:
         return progress
 
 
+def finite(codes: np.ndarray) -> np.ndarray:
+    """Codes (N, D) as they are; `Diverged` where one is not a finite number."""
+    bad = ~np.isfinite(codes).all(axis=0)
+    if bad.any():
+        raise Diverged(f"code {int(np.flatnonzero(bad)[0])} is not finite for some image")
+    return codes
+
+
 def read_codes(path: Path) -> np.ndarray:
     """A trial's stored codes, float32 (N, D)."""
     try:
@@ -261,6 +276,15 @@ def read_codes(path: Path) -> np.ndarray:
         raise UserError(
             f"codes {path} are damaged or truncated; delete the file and run again: they are encoded anew."
         ) from error
+
+
+def event_writer(folder: Path, step: int) -> Any:
+    """A writer of TensorBoard events that replaces what was written after `step`, from where training goes on."""
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise UserError("--tensorboard needs the package tensorboardX: pip install tensorboardX.") from error
+    return SummaryWriter(str(folder), purge_step=step + 1)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The command line as a user meets it: real processes, real Ray, real kills."""
 
 import json
+import os
 import re
 import resource
 import signal
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 from conftest import TESTS, command_line, environment
 
+from disentangle_bench.errors import UserError
 from disentangle_bench.records import read_record
 
 STUDY = ["--models", "gan,ib-gan", "--dataset", "tiny", "--seeds", "0-1", "--name", "s", "--set", "steps=20"]
@@ -167,6 +169,113 @@ def test_a_worker_killed_in_training_is_started_again_with_the_same_scores(tmp_p
     assert scores(tmp_path) == scores(other)
 
 
+def test_a_crashing_metric_takes_nothing_from_finished_trials(tmp_path):
+    base = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", "--set", "steps=5"]
+    more = [*base, "--plugin", str(TESTS / "plugins/metric.py"), "--set", "metrics.constant=only"]
+    assert in_folder(tmp_path, *base, "--local").returncode == 0
+    before = scores(tmp_path)
+    for where in (["--local"], []):
+        sentence = mistake(in_folder(tmp_path, *more, *where, METRIC_CRASHES="1"))
+        assert "planned crash of a metric" in sentence
+        assert "keeps its earlier scores" in sentence
+        assert scores(tmp_path) == before
+    assert "give its --plugin, or remove it" in mistake(in_folder(tmp_path, *base, "--local"))
+    assert in_folder(tmp_path, *more, "--local").returncode == 0
+    assert "constant" in next(iter(scores(tmp_path).values()))
+
+
+def test_a_changed_metric_is_scored_anew(tmp_path):
+    plugin = tmp_path / "metric.py"
+    source = (TESTS / "plugins/metric.py").read_text()
+    base = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", "--set", "steps=5", "--local",
+            "--plugin", str(plugin), "--set", "metrics.constant=only"]  # fmt: skip
+    plugin.write_text(source)
+    assert in_folder(tmp_path, *base).returncode == 0
+    plugin.write_text(source.replace("0.5", "0.9"))
+    assert in_folder(tmp_path, *base, "--seeds", "0-1").returncode == 0
+    board = pd.read_csv(tmp_path / "results/s/leaderboard.csv").set_index(["model", "metric"])
+    assert board.loc[("gan", "constant"), "mean"].tolist() == [0.9]
+
+
+def test_a_study_can_be_extended_by_a_dataset_and_a_model(tmp_path, command):
+    base = ["run", "--name", "s", "--local", "--set", "steps=5"]
+    assert command(*base, "--models", "gan", "--dataset", "tiny").returncode == 0
+    assert command(*base, "--models", "gan", "--dataset", "tiny-two", "--dry-run").returncode == 0
+    done = command(*base, "--models", "gan,infogan", "--dataset", "tiny-two")
+    assert done.returncode == 0, done.stderr
+    assert "3 trials, 1 done, 2 to run" in done.stdout
+    board = pd.read_csv(tmp_path / "results/s/leaderboard.csv")
+    assert set(board["dataset"]) == {"tiny", "tiny-two"}
+
+
+def test_a_plugin_mended_after_a_crash_runs_in_the_same_study(tmp_path):
+    plugin = tmp_path / "mine.py"
+    source = (TESTS / "plugins/faulty.py").read_text().replace('name = "faulty"', 'name = "mine"')
+    base = ["run", "--plugin", str(plugin), "--models", "mine", "--dataset", "tiny", "--name", "s", "--local",
+            "--set", "steps=5"]  # fmt: skip
+    plugin.write_text(source.replace("codes = self.encoder(batch.images)", "codes = undefined_name"))
+    assert in_folder(tmp_path, *base).returncode == 1
+    plugin.write_text(source)
+    assert in_folder(tmp_path, *base).returncode == 0
+
+
+def test_two_commands_on_one_trial_train_it_once(tmp_path):
+    words = command_line(tmp_path, "run", *SLOW, "--local", "--tensorboard")
+    both = [
+        subprocess.Popen(words, env=environment(tmp_path), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert len(scores(tmp_path)) == 2
+    for folder in tmp_path.glob("results/runs/*/tensorboard"):
+        assert len(list(folder.iterdir())) == 1, "each training writes its own file of events"
+
+
+def test_a_package_offers_a_model_by_entry_point(tmp_path):
+    package = tmp_path / "site"
+    information = package / "other-1.0.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[disentangle_bench.models]\nother = other_model:Faulty\n")
+    source = (TESTS / "plugins/faulty.py").read_text().replace('name = "faulty"', 'name = "other"')
+    (package / "other_model.py").write_text(source)
+    done = in_folder(tmp_path, "run", "--models", "other", "--dataset", "tiny", "--name", "s", "--set", "steps=5",
+                     PYTHONPATH=str(package))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "other" in set(pd.read_csv(tmp_path / "results/s/leaderboard.csv")["model"])
+
+
+def test_ray_needs_no_more_than_the_machine_has(tmp_path):
+    few = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", "--set", "steps=5"]
+    assert "lower --cpus or --gpus" in mistake(in_folder(tmp_path, *few, "--cpus", "4096"))
+    assert "a share of one GPU, or whole ones" in mistake(in_folder(tmp_path, *few, "--gpus", "1.5"))
+    assert in_folder(tmp_path, *few, "--cpus", "1", RAY_ADDRESS="127.0.0.1:1").returncode == 0
+
+
+def test_live_progress_on_a_terminal(tmp_path):
+    import pty
+
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        command_line(tmp_path, "run", *SLOW, "--local"), stdout=slave, stderr=slave, cwd=tmp_path,
+        env=environment(tmp_path) | {"TERM": "xterm", "COLUMNS": "100"},
+    )  # fmt: skip
+    os.close(slave)
+    seen = b""
+    try:
+        while chunk := os.read(master, 65536):
+            seen += chunk
+    except OSError:  # the other end closed: the process is done
+        pass
+    os.close(master)
+    assert process.wait(60) == 0
+    text = seen.decode()
+    assert re.search(r"faulty tiny seed 0.*train \d+/40", text)
+    assert re.search(r"steps/s.*s left", text)
+    assert "1 of 2 trials done" in text
+
+
 def start_and_signal(folder: Path, which: signal.Signals, *arguments: str) -> tuple[int, str]:
     """Start a study, send the signal once it has a checkpoint, and return its exit status and stderr."""
     process = subprocess.Popen(
@@ -241,6 +350,13 @@ def test_seeds_can_be_added(tmp_path, command):
         (["run", *STUDY, "--set", "gan.steps=-1"], "gan.steps = -1"),
         (["run", *STUDY, "--results", "file/below"], "can't be created"),
         (["run", *STUDY, "--plugin", "none.py"], "there is no such file"),
+        (["run", *STUDY, "--plugin", "file.py"], "it can't be imported (SyntaxError"),
+        (["run", *STUDY, "--local", "--gpus", "1"], "drop --address, --gpus"),
+        (["run", *STUDY, "--seeds", "0-300000000"], "holds more than 100,000 seeds"),
+        (["run", "--models", "gan", "--dataset", "tiny", "--name", "published"], "the name 'published' is taken"),
+        (["run", *STUDY, "--set", "gan.ngf=10000000"], "gan can't be built with this configuration"),
+        (["run", *STUDY, "--dry-run", "--set", "batch_size=1000000000000"], "can't run with this configuration"),
+        (["run", "binary.yaml"], "can't be read as YAML"),
         (["run", *STUDY, "--address", "127.0.0.1:1"], "no Ray cluster answers there"),
         (["status", "nothing"], "unknown study"),
         (["leaderboard", "nothing"], "unknown study"),
@@ -252,6 +368,8 @@ def test_seeds_can_be_added(tmp_path, command):
 )
 def test_a_mistake_is_one_sentence_and_status_2(tmp_path, command, arguments, sentence):
     (tmp_path / "file").write_text("a file where a folder should be")
+    (tmp_path / "file.py").write_text("this is no Python")
+    (tmp_path / "binary.yaml").write_bytes(b"models: \xff\xfe")
     assert sentence in mistake(command(*arguments))
 
 
@@ -316,6 +434,9 @@ def test_the_python_interface_loads_a_trial_and_a_dataset(finished, data_root, p
     assert set(np.unique(images)) == {0, 255}
     trial = load_trial(next(iter(scores(finished[0]))), results=finished[0] / "results")
     assert trial.encode(np.zeros((2, 1, 16, 16), dtype=np.uint8)).shape == (2, 10)
+    for shape in ((2, 3, 16, 16), (2, 1, 64, 64), (0, 1, 16, 16)):
+        with pytest.raises(UserError, match=r"must be uint8 \(N, 1, 16, 16\)"):
+            trial.encode(np.zeros(shape, dtype=np.uint8))
 
 
 def test_records_are_json_that_anyone_can_read(finished):

@@ -112,6 +112,12 @@ def test_a_mistake_gets_a_sentence(place, settings, changes, sentence):
         trials(place, *settings, **changes)
 
 
+def test_a_changed_configuration_no_longer_has_the_published_name(place):
+    assert trials(place, "configuration=dsprites")[0].configuration == "dsprites"
+    assert trials(place, "configuration=dsprites", "ib-gan.beta=5")[0].configuration == "dsprites-changed"
+    assert trials(place, "configuration=dsprites", "ib-gan.beta=0.141")[0].configuration == "dsprites"
+
+
 def test_files_that_are_not_studies_get_a_sentence(tmp_path):
     with pytest.raises(UserError, match=r"unknown preset 'quikstart'\. Did you mean 'quickstart'"):
         load_study("quikstart", {}, [])
@@ -119,7 +125,7 @@ def test_files_that_are_not_studies_get_a_sentence(tmp_path):
         load_study(str(tmp_path / "none.yaml"), {}, [])
     broken = tmp_path / "broken.yaml"
     broken.write_text("models: [a")
-    with pytest.raises(UserError, match="is not valid YAML"):
+    with pytest.raises(UserError, match="can't be read as YAML"):
         load_study(str(broken), {}, [])
     broken.write_text("- a")
     with pytest.raises(UserError, match="must hold fields"):

@@ -22,7 +22,7 @@ from disentangle_bench.leaderboard import (
 )
 from disentangle_bench.records import Record
 
-FACTS = {"kim": MetricFacts(("score",), True)}
+FACTS = {"kim": MetricFacts(("score",), True, ("robust",))}
 ENDS = {("dsprites", "kim", "robust", 10): {"score": {"floor": 0.2, "ceiling": 1.0}}}
 NOTHING = pd.DataFrame(columns=PUBLISHED_COLUMNS)
 
@@ -72,6 +72,11 @@ def test_a_model_that_only_failed_still_has_its_row():
     assert models.loc["gan", "ci95"] == "no score"
 
 
+def test_a_study_in_which_all_trials_failed_still_has_its_rows():
+    _, models = board([record(status="failed"), record("gan", status="diverged")])
+    assert models["failures"].to_dict() == {"gan": 1, "ib-gan": 1}
+
+
 def test_no_interval_below_five_seeds():
     _, models = board([record(seed=s) for s in range(4)])
     assert models.loc["ib-gan", "ci95"] == "needs 5 seeds"
@@ -88,7 +93,7 @@ def test_models_whose_intervals_overlap_tie():
 
 def test_a_lower_is_better_metric_ranks_the_other_way():
     records = [record(m, s, v + s / 1000) for m, v in (("a", 0.9), ("b", 0.1)) for s in range(5)]
-    table, models = board(records, facts={"kim": MetricFacts(("score",), False)})
+    table, models = board(records, facts={"kim": MetricFacts(("score",), False, ("robust",))})
     assert models["rank"].to_dict() == {"b": 1, "a": 2}
     assert list(table["model"]).index("b") < list(table["model"]).index("a")
 

@@ -126,6 +126,16 @@ def test_a_truncated_checkpoint_gets_a_sentence(tmp_path, size):
         trainer(tmp_path).train(Intervals())
 
 
+def test_a_checkpoint_with_one_changed_bit_gets_a_sentence(tmp_path):
+    whole = trainer(tmp_path)
+    whole.train(Intervals())
+    content = bytearray(whole.checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    whole.checkpoint.write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
+        trainer(tmp_path).train(Intervals())
+
+
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
     class Evil:
         def __reduce__(self):

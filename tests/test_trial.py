@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import command_line, environment
-from filelock import Timeout
 
 from disentangle_bench import load_trial, registry
 from disentangle_bench.config import load_study, resolve_trials
@@ -116,10 +115,26 @@ def test_divergence_is_a_result_with_its_cause(place):
     assert run_trial(trial, place, options()) == record
 
 
-def test_a_second_process_waits_for_the_first(place):
+def test_codes_that_are_not_finite_are_a_divergence_also_along_the_training(place, monkeypatch):
+    import disentangle_bench.trial as module
+
+    monkeypatch.setattr(module, "encode_grid", lambda model, images, progress: np.full((96, 10), np.inf, np.float32))
+    for seed, intervals in enumerate((Intervals(), Intervals(score=8))):
+        record = run_trial(spec(place, seed=seed), place, options(intervals=intervals))
+        assert (record.status, record.cause) == ("diverged", "code 0 is not finite for some image")
+
+
+def test_a_plugin_changed_after_planning_is_not_recorded_under_the_old_source(place):
+    trial = spec(place, "faulty").model_copy(update={"model_source": "0" * 64})
+    with pytest.raises(UserError, match="the plugin of faulty has changed"):
+        run_trial(trial, place, options())
+
+
+def test_a_metric_is_added_without_a_checkpoint(place):
     trial = spec(place)
-    with place.lock(trial.id), pytest.raises(Timeout):
-        place.lock(trial.id).acquire(timeout=0)
+    run_trial(trial, place, options())
+    (place.trial(trial.id) / "checkpoint.pt").unlink()
+    assert "beta-vae" in run_trial(trial, place, options({"beta-vae": ["robust"]})).scores
 
 
 def test_a_dead_process_leaves_no_lock(place):

@@ -37,3 +37,14 @@ class Tiny(Dataset):
 
     def decode(self, rows: Any) -> Any:
         return rows
+
+
+class TinyTwo(Tiny):
+    """The same bars, dark on bright."""
+
+    name = "tiny-two"
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.rows = 255 - self.rows
+        self.checksum += "-inverted"
