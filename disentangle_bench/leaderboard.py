@@ -197,10 +197,7 @@ def ranks(table: pd.DataFrame) -> pd.Series:
     return result
 
 
-PUBLISHED_NUMBERS = [
-    "mean", "sd", "median", "iqm", "ci95_low", "ci95_high", "min", "max", "mean_failures_at_floor", "floor", "ceiling",
-]  # fmt: skip
-COLUMNS = ["model", "dataset", "metric", "protocol", "key", "value", "spread", "seeds", "source", "note"]
+PUBLISHED_COLUMNS = ["model", "dataset", "metric", "protocol", "key", "value", "spread", "seeds", "source", "note"]
 
 
 def read_published(folder: Path) -> pd.DataFrame:

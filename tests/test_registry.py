@@ -88,13 +88,13 @@ def test_an_unchanged_plugin_can_be_loaded_twice():
 
 def test_a_changed_plugin_replaces_itself(tmp_path):
     plugin = tmp_path / "mine.py"
-    source = (ROOT / "tests/plugins/tiny.py").read_text().replace('name = "tiny"', 'name = "tiny-2"')
+    source = (ROOT / "tests/plugins/tiny.py").read_text().replace('name = "tiny', 'name = "other')
     plugin.write_text(source)
-    assert registry.load_plugin(plugin) == ["tiny-2"]
-    before = registry.source_hash("dataset", "tiny-2")
+    assert registry.load_plugin(plugin) == ["other", "other-two"]
+    before = registry.source_hash("dataset", "other")
     plugin.write_text(source + "\n# changed\n")
-    assert registry.load_plugin(plugin) == ["tiny-2"]
-    assert registry.source_hash("dataset", "tiny-2") != before
+    assert registry.load_plugin(plugin) == ["other", "other-two"]
+    assert registry.source_hash("dataset", "other") != before
 
 
 def test_a_metric_plugin(tmp_path):
@@ -111,11 +111,11 @@ def test_a_metric_plugin(tmp_path):
 
 
 def test_a_name_taken_twice_is_an_error(tmp_path):
-    source = (ROOT / "tests/plugins/tiny.py").read_text().replace('name = "tiny"', 'name = "tiny-3"')
+    source = (ROOT / "tests/plugins/tiny.py").read_text().replace('name = "tiny', 'name = "third')
     for file in ("one.py", "two.py"):
         (tmp_path / file).write_text(source)
     registry.load_plugin(tmp_path / "one.py")
-    with pytest.raises(UserError, match="a dataset named 'tiny-3' exists already"):
+    with pytest.raises(UserError, match="a dataset named 'third' exists already"):
         registry.load_plugin(tmp_path / "two.py")
 
 
