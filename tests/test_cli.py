@@ -17,9 +17,11 @@ from conftest import TESTS, command_line, environment
 from disentangle_bench.errors import UserError
 from disentangle_bench.records import read_record
 
-STUDY = ["--models", "gan,ib-gan", "--dataset", "tiny", "--seeds", "0-1", "--name", "s", "--set", "steps=20"]
+KIM = ["--set", "metrics={factor-vae: [robust]}"]  # one score instead of five, to be quick
+QUICK = [*KIM, "--set", "steps=5"]
+STUDY = ["--models", "gan,ib-gan", "--dataset", "tiny", "--seeds", "0-1", "--name", "s", "--set", "steps=20", *KIM]
 SLOW = ["--models", "faulty", "--dataset", "tiny", "--seeds", "0-1", "--name", "s", "--set", "steps=40",
-        "--set", "faulty.pause=0.1", "--set", "intervals.checkpoint_seconds=0.3"]  # fmt: skip
+        *KIM, "--set", "faulty.pause=0.1", "--set", "intervals.checkpoint_seconds=0.3"]  # fmt: skip
 
 
 def scores(folder: Path) -> dict[str, str]:
@@ -137,7 +139,7 @@ def test_a_dry_run_prints_the_whole_configuration_and_writes_nothing(tmp_path, c
 
 
 def test_a_crash_is_a_row_and_the_others_go_on(tmp_path, command):
-    done = command("run", "--models", "faulty,gan", "--dataset", "tiny", "--name", "s", "--set", "steps=20",
+    done = command("run", "--models", "faulty,gan", "--dataset", "tiny", "--name", "s", "--set", "steps=20", *KIM,
                    "--set", "faulty.crash_at=5")  # fmt: skip
     assert done.returncode == 1
     assert "ZeroDivisionError: planned crash" in done.stdout
@@ -151,8 +153,8 @@ def test_a_crash_is_a_row_and_the_others_go_on(tmp_path, command):
 
 
 def test_divergence_is_a_result_and_not_a_failure_of_the_command(tmp_path, command):
-    done = command("run", "--models", "faulty", "--dataset", "tiny", "--name", "s", "--local", "--set", "steps=20",
-                   "--set", "faulty.diverge_at=5")  # fmt: skip
+    done = command("run", "--models", "faulty", "--dataset", "tiny", "--name", "s", "--local", *KIM,
+                   "--set", "steps=20", "--set", "faulty.diverge_at=5")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "diverged: a loss was not a finite number" in done.stdout
 
@@ -170,7 +172,7 @@ def test_a_worker_killed_in_training_is_started_again_with_the_same_scores(tmp_p
 
 
 def test_a_crashing_metric_takes_nothing_from_finished_trials(tmp_path):
-    base = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", "--set", "steps=5"]
+    base = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", *QUICK]
     more = [*base, "--plugin", str(TESTS / "plugins/metric.py"), "--set", "metrics.constant=only"]
     assert in_folder(tmp_path, *base, "--local").returncode == 0
     before = scores(tmp_path)
@@ -187,18 +189,18 @@ def test_a_crashing_metric_takes_nothing_from_finished_trials(tmp_path):
 def test_a_changed_metric_is_scored_anew(tmp_path):
     plugin = tmp_path / "metric.py"
     source = (TESTS / "plugins/metric.py").read_text()
-    base = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", "--set", "steps=5", "--local",
+    base = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", *QUICK, "--local",
             "--plugin", str(plugin), "--set", "metrics.constant=only"]  # fmt: skip
     plugin.write_text(source)
     assert in_folder(tmp_path, *base).returncode == 0
     plugin.write_text(source.replace("0.5", "0.9"))
     assert in_folder(tmp_path, *base, "--seeds", "0-1").returncode == 0
     board = pd.read_csv(tmp_path / "results/s/leaderboard.csv").set_index(["model", "metric"])
-    assert board.loc[("gan", "constant"), "mean"].tolist() == [0.9]
+    assert board.loc[("gan", "constant"), "mean"] == 0.9
 
 
 def test_a_study_can_be_extended_by_a_dataset_and_a_model(tmp_path, command):
-    base = ["run", "--name", "s", "--local", "--set", "steps=5"]
+    base = ["run", "--name", "s", "--local", *QUICK]
     assert command(*base, "--models", "gan", "--dataset", "tiny").returncode == 0
     assert command(*base, "--models", "gan", "--dataset", "tiny-two", "--dry-run").returncode == 0
     done = command(*base, "--models", "gan,infogan", "--dataset", "tiny-two")
@@ -212,7 +214,7 @@ def test_a_plugin_mended_after_a_crash_runs_in_the_same_study(tmp_path):
     plugin = tmp_path / "mine.py"
     source = (TESTS / "plugins/faulty.py").read_text().replace('name = "faulty"', 'name = "mine"')
     base = ["run", "--plugin", str(plugin), "--models", "mine", "--dataset", "tiny", "--name", "s", "--local",
-            "--set", "steps=5"]  # fmt: skip
+            *QUICK]  # fmt: skip
     plugin.write_text(source.replace("codes = self.encoder(batch.images)", "codes = undefined_name"))
     assert in_folder(tmp_path, *base).returncode == 1
     plugin.write_text(source)
@@ -240,14 +242,14 @@ def test_a_package_offers_a_model_by_entry_point(tmp_path):
     (information / "entry_points.txt").write_text("[disentangle_bench.models]\nother = other_model:Faulty\n")
     source = (TESTS / "plugins/faulty.py").read_text().replace('name = "faulty"', 'name = "other"')
     (package / "other_model.py").write_text(source)
-    done = in_folder(tmp_path, "run", "--models", "other", "--dataset", "tiny", "--name", "s", "--set", "steps=5",
+    done = in_folder(tmp_path, "run", "--models", "other", "--dataset", "tiny", "--name", "s", *QUICK,
                      PYTHONPATH=str(package))  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "other" in set(pd.read_csv(tmp_path / "results/s/leaderboard.csv")["model"])
 
 
 def test_ray_needs_no_more_than_the_machine_has(tmp_path):
-    few = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", "--set", "steps=5"]
+    few = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", *QUICK]
     assert "lower --cpus or --gpus" in mistake(in_folder(tmp_path, *few, "--cpus", "4096"))
     assert "a share of one GPU, or whole ones" in mistake(in_folder(tmp_path, *few, "--gpus", "1.5"))
     assert in_folder(tmp_path, *few, "--cpus", "1", RAY_ADDRESS="127.0.0.1:1").returncode == 0
@@ -326,14 +328,14 @@ def test_the_readmes_plugin_trains_on_ray(tmp_path, command):
     assert example.read_text() in readme, "README shows another plugin than examples/my_vae.py"
     assert len(example.read_text().splitlines()) < 60
     done = command("run", "--plugin", str(example), "--models", "my-vae", "--dataset", "tiny", "--name", "s",
-                   "--set", "steps=20")  # fmt: skip
+                   "--set", "steps=20", *KIM)  # fmt: skip
     assert done.returncode == 0, done.stderr
     board = pd.read_csv(tmp_path / "results/s/leaderboard.csv").set_index("model")
-    assert board.loc["my-vae", "mean"].between(0, 1).all()
+    assert 0 <= board.loc["my-vae", "mean"] <= 1
 
 
 def test_seeds_can_be_added(tmp_path, command):
-    base = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", "--local", "--set", "steps=5"]
+    base = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", "--local", *QUICK]
     assert command(*base, "--seeds", "0").returncode == 0
     done = command(*base, "--seeds", "1-2")
     assert "3 trials, 1 done, 2 to run" in done.stdout
@@ -354,7 +356,7 @@ def test_seeds_can_be_added(tmp_path, command):
         (["run", *STUDY, "--local", "--gpus", "1"], "drop --address, --gpus"),
         (["run", *STUDY, "--seeds", "0-300000000"], "holds more than 100,000 seeds"),
         (["run", "--models", "gan", "--dataset", "tiny", "--name", "published"], "the name 'published' is taken"),
-        (["run", *STUDY, "--set", "gan.ngf=10000000"], "gan can't be built with this configuration"),
+        (["run", *STUDY, "--set", "gan.ngf=1000000000"], "gan can't be built with this configuration"),
         (["run", *STUDY, "--dry-run", "--set", "batch_size=1000000000000"], "can't run with this configuration"),
         (["run", "binary.yaml"], "can't be read as YAML"),
         (["run", *STUDY, "--address", "127.0.0.1:1"], "no Ray cluster answers there"),
@@ -374,7 +376,7 @@ def test_a_mistake_is_one_sentence_and_status_2(tmp_path, command, arguments, se
 
 
 def test_a_damaged_record_study_or_checkpoint_is_a_sentence(tmp_path, command):
-    base = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", "--local", "--set", "steps=5"]
+    base = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", "--local", *QUICK]
     assert command(*base).returncode == 0
     record = next(tmp_path.glob("results/runs/*/record.json"))
     whole = record.read_text()
@@ -394,7 +396,7 @@ def test_a_damaged_record_study_or_checkpoint_is_a_sentence(tmp_path, command):
 
 def test_a_full_disk_is_a_sentence_and_leaves_no_half_file(tmp_path):
     """A limit on file sizes makes the kernel refuse the checkpoint's bytes as a full disk does."""
-    arguments = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", "--local", "--set", "steps=5"]
+    arguments = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", "--local", *QUICK]
     done = subprocess.run(
         command_line(tmp_path, *arguments), capture_output=True, text=True, cwd=tmp_path, env=environment(tmp_path),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)), timeout=120,
