@@ -82,8 +82,9 @@ def _accuracy(table: CodeTable, k: int, train: np.ndarray, test: np.ndarray) -> 
     labels, target = table.factors[train, k], table.factors[test, k]
     if (labels == labels[0]).all():
         return np.zeros(table.codes.shape[1])
-    codes = np.clip(table.codes, -LARGEST, LARGEST)
-    return np.array([(linear_svc(code[train], labels, code[test]) == target).mean() for code in codes.T])
+    codes, scored = (np.clip(table.codes[rows], -LARGEST, LARGEST) for rows in (train, test))
+    predicted = [linear_svc(code, labels, other) for code, other in zip(codes.T, scored.T, strict=True)]
+    return np.array([(labels == target).mean() for labels in predicted])
 
 
 def _correlation(table: CodeTable, k: int, rows: np.ndarray, least_std: float) -> np.ndarray:
