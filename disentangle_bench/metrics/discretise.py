@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from disentangle_bench.contracts import CodeTable
@@ -65,8 +67,11 @@ def value_numbers(factors: np.ndarray) -> np.ndarray:
 
 def entropy(values: np.ndarray) -> np.ndarray:
     """Plug-in entropy in nats of each column: (K,) of value numbers (N, K)."""
-    shares = [count[count > 0] / len(values) for count in map(np.bincount, values.T)]
-    return np.array([-(share * np.log(share)).sum() for share in shares])
+    result = []
+    for count in (np.bincount(column).astype(np.float64) for column in values.T):
+        count = count[count > 0]  # the same terms as a code's that is the factor, so that their quotient is exactly 1
+        result.append(math.fsum((count * np.log(count * len(values) / (count * count))).tolist()) / len(values))
+    return np.array(result)
 
 
 def mutual_information(numbers: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -77,25 +82,28 @@ def mutual_information(numbers: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _information(counts: np.ndarray) -> float:
-    """Plug-in mutual information in nats of a table of counts; exactly 0 where it factorises."""
+    """Plug-in mutual information in nats of a table of counts; exactly 0 where it factorises.
+
+    The sum is rounded once, so neither the order of bins nor that of values changes a bit of it.
+    """
     rows, columns = np.nonzero(counts)
     cell = counts[rows, columns].astype(np.float64)
     expected = counts.sum(axis=1)[rows].astype(np.float64) * counts.sum(axis=0)[columns]
     total = counts.sum()
-    return max(0.0, float((cell * np.log(cell * total / expected)).sum() / total))
+    return max(0.0, math.fsum((cell * np.log(cell * total / expected)).tolist()) / float(total))
 
 
 def robust_bins(table: CodeTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Equally filled bins of the codes that vary, int (N, active); value numbers, int (N, K); and which vary, (D,).
 
     The table should have its identical images merged. There are as many bins as leave ten rows for each pair of a bin
-    and a value of the largest factor, at most 999 and at least twice that factor's values. A code is a constant where
+    and a value of the largest factor, at least twice that factor's values, and at most 999. A code is a constant where
     `scale_free` says so: rounding noise must not be spread over bins by its rank.
     """
     active = scale_free(table.codes)[1]
     values = value_numbers(table.factors)
     most = int(values.max()) + 1
-    bins = max(2 * most, min(MOST_BINS, len(values) // (ROWS_A_CELL * most))) | 1
+    bins = min(MOST_BINS, max(2 * most, len(values) // (ROWS_A_CELL * most))) | 1
     return equal_count(table.codes[:, active], bins), values, active
 
 
@@ -119,7 +127,7 @@ def robust_information(table: CodeTable) -> tuple[np.ndarray, np.ndarray, np.nda
             plug_in = _information(counts)
             if 2 * rows * plug_in > freedom + CHANCE * np.sqrt(2 * freedom):
                 bias = max(0, int((counts > 0).sum()) - bins - levels + 1) / (2 * rows)
-                information[d, k] = max(0.0, plug_in - bias)
+                information[d, k] = np.clip(plug_in - bias, 0, entropies[k])
     return information, entropies, active
 
 

@@ -73,7 +73,8 @@ def information_table(
         varying = table.varying_factors
         values = value_numbers(table.factors[:, varying])
         entropies, active = entropy(values), varies(table.codes)
-        information = mutual_information(equal_width(table.codes, protocol.bins), values)
+        # No more than the entropy, which rounding may exceed.
+        information = np.minimum(mutual_information(equal_width(table.codes, protocol.bins), values), entropies)
     whole = np.zeros((table.codes.shape[1], len(table.factor_names)))
     whole[:, varying] = information
     details = {"active_codes": int(active.sum()), "mutual_information": whole.tolist(), **left_out(table)}
