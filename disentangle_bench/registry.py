@@ -37,6 +37,10 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "metric": {
         "factor-vae": "disentangle_bench.metrics.factor_vae:METRIC",
         "beta-vae": "disentangle_bench.metrics.beta_vae:METRIC",
+        "mig": "disentangle_bench.metrics.mig:METRIC",
+        "mig-sup": "disentangle_bench.metrics.mig_sup:METRIC",
+        "sap": "disentangle_bench.metrics.sap:METRIC",
+        "modularity-explicitness": "disentangle_bench.metrics.modularity_explicitness:METRIC",
     },
 }
 

@@ -20,7 +20,7 @@ PATH = Path(__file__).parents[1] / "metrics" / "golden.csv"
 COLUMNS = ("metric", "protocol", "codes", "key", "value")
 SIZES = {"shape": 3, "scale": 4, "orientation": 10, "x": 8, "y": 8}
 SAME_IMAGE = {"orientation": {9: 0}}
-METRICS = ("factor-vae", "beta-vae")
+METRICS = ("factor-vae", "beta-vae", "mig", "mig-sup", "sap", "modularity-explicitness")
 
 
 def table(kind: str) -> CodeTable:

@@ -17,6 +17,10 @@ def logistic_regression(
     solver: "lbfgs", multinomial; or "liblinear", one class against the rest, its penalty on the intercept too, which
         is what scikit-learn before 0.22 did by default.
     """
+    return _fitted_logistic(features[train], labels[train], solver, max_iter).predict(features)
+
+
+def _fitted_logistic(features: np.ndarray, labels: np.ndarray, solver: str, max_iter: int) -> Any:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
@@ -27,8 +31,28 @@ def logistic_regression(
     with warnings.catch_warnings():
         # The protocol fixes the number of iterations: stopping there is its definition, and no fault of the codes.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(features[train], labels[train])
-    return model.predict(features)
+        return model.fit(features, labels)
+
+
+def linear_svc(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Labels (M,) of one feature (M,) by scikit-learn's `LinearSVC(C=0.01, class_weight="balanced")`, one class against
+    the rest, fitted to a feature (N,) and labels (N,) of two classes or more."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.svm import LinearSVC
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 1,000 iterations are the protocol's definition
+        model = LinearSVC(C=0.01, class_weight="balanced", dual=False).fit(train[:, None], labels)
+    return model.predict(test[:, None])
+
+
+def class_probabilities(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, solver: str, max_iter: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (M, C) of features (M, D), and their classes (C,), by `logistic_regression`'s model of features
+    (N, D) and labels (N,) of two classes or more."""
+    model = _fitted_logistic(train, labels, solver, max_iter)
+    return model.predict_proba(test), model.classes_
 
 
 def softmax_adagrad(features: np.ndarray, labels: np.ndarray, train: np.ndarray) -> np.ndarray:

@@ -22,6 +22,13 @@ def draw_factors(varying: np.ndarray, count: int, in_turn: bool, rng: np.random.
     return varying[np.arange(count) % len(varying)] if in_turn else rng.choice(varying, size=count)
 
 
+def draw_rows(table: CodeTable, rows: str, rng: np.random.Generator) -> np.ndarray:
+    """Row indices, int (M,): "10,000" of them uniformly with replacement, or a "tenth" without, at least two."""
+    if rows == "tenth":
+        return rng.choice(len(table.codes), size=max(2, round(len(table.codes) / 10)), replace=False)
+    return table.sample(10_000, rng)
+
+
 def varies(codes: np.ndarray) -> np.ndarray:
     """Which codes take more than one value: bool (D,) of codes (N, D)."""
     return (codes != codes[0]).any(axis=0)
