@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from disentangle_bench.errors import UserError, unknown
 
-Kind = Literal["model", "dataset", "metric"]
+Kind = Literal["model", "dataset", "metric", "comparison"]  # a comparison scores models by one another
 
 BUILT_IN: dict[Kind, dict[str, str]] = {
     "model": {
@@ -34,10 +34,16 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "metric": {
         "factor-vae": "disentangle_bench.metrics.factor_vae:METRIC",
         "beta-vae": "disentangle_bench.metrics.beta_vae:METRIC",
+        "unsupervised": "disentangle_bench.metrics.unsupervised:METRIC",
+        "downstream": "disentangle_bench.metrics.downstream:METRIC",
+    },
+    "comparison": {
+        "udr": "disentangle_bench.metrics.udr:COMPARISON",
+        "model-centrality": "disentangle_bench.metrics.model_centrality:COMPARISON",
     },
 }
 
-_plugins: dict[Kind, dict[str, Any]] = {"model": {}, "dataset": {}, "metric": {}}
+_plugins: dict[Kind, dict[str, Any]] = {"model": {}, "dataset": {}, "metric": {}, "comparison": {}}
 _plugin_sources: dict[Path, str] = {}
 
 
