@@ -44,7 +44,7 @@ PROTOCOLS = {"infogan-cr": Protocol(100, 500)}
 
 
 def model_centrality(peers: Sequence[Peer], protocol: str = "infogan-cr", seed: int = 0) -> dict[str, Any]:
-    """Each model's mean similarity to the others (Lin et al. 2020, section 4); at least two models.
+    """Each model's mean similarity to the others (Lin et al. 2020); at least two models.
 
     A_ij is the FactorVAE score of encoder i on images of generator j, whose own codes are the factors: in turn, one of
     them is held fixed over a vote's images and the others are drawn. B = (A + Aᵀ) / 2, s_i = mean_{j ≠ i} B_ij.

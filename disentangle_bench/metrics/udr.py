@@ -36,7 +36,7 @@ PROTOCOLS = {"lasso": Protocol("lasso"), "spearman": Protocol("spearman")}
 def udr(
     codes: Sequence[npt.ArrayLike], protocol: str = "lasso", *, kl: Sequence[npt.ArrayLike] | None = None
 ) -> dict[str, Any]:
-    """Each model's median agreement with the others (Duan et al. 2020, section 4); at least two models.
+    """Each model's median agreement with the others (Duan et al. 2020); at least two models.
 
     codes: one (N, D_i) array a model, of the same N images; the paper uses the seeds of one configuration. The
         published code draws 1,000 images.

@@ -32,7 +32,7 @@ PROTOCOLS = {"locatello": Protocol(10_000, 20), "robust": Protocol(100_000, 20, 
 
 
 def unsupervised(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> dict[str, Any]:
-    """Dependence between codes with covariance Σ, 0 where there is none (Locatello et al. 2019, section 5.3).
+    """Dependence between codes with covariance Σ, 0 where there is none (Locatello et al. 2019).
 
     total_correlation: ½ (Σ_d log Σ_dd - log det Σ), in nats; that of a normal distribution with covariance Σ.
     wasserstein_correlation: 2 tr Σ - 2 tr (Σ · diag Σ)^½; squared 2-Wasserstein distance from that normal distribution
@@ -63,7 +63,9 @@ def unsupervised(table: CodeTable, protocol: Protocol, rng: np.random.Generator)
     spread = codes.std(axis=0, ddof=1)  # (active,)
     codes /= spread * math.sqrt(len(codes) - 1)
     root = np.linalg.qr(codes, mode="r")  # (active, active): rootᵀ root is the correlation matrix
-    spread = np.ones_like(spread) if protocol.robust else np.clip(spread * unit, 1 / LARGEST, LARGEST)
+    spread = (
+        np.ones_like(spread) if protocol.robust else np.clip(spread * np.minimum(unit, LARGEST), 1 / LARGEST, LARGEST)
+    )
     singular = np.linalg.svd(root, compute_uv=False)
     tc = -np.log(np.maximum(singular, ROUNDING)).sum()
     # tr (Σ · diag Σ)^½ is the sum of the singular values of X diag Σ^½ for any X with XᵀX = Σ: always real, and exact
