@@ -38,8 +38,7 @@ def udr(
 ) -> dict[str, Any]:
     """Each model's median agreement with the others (Duan et al. 2020); at least two models.
 
-    codes: one (N, D_i) array a model, of the same N images; the paper uses the seeds of one configuration. The
-        published code draws 1,000 images.
+    codes: one (N, D_i) array a model, of the same N images; the paper's models are seeds of one configuration.
     kl: one (D_i,) array a model, each code's mean KL divergence from its prior, in nats; without it, as for GANs, codes
         are called inactive by their variance.
 
@@ -47,8 +46,7 @@ def udr(
     of the matrix that relates model i's active codes to model j's, and a model's score the median of its column without
     the diagonal, which is 0; `active_codes`, one count a model. Without an active code in either, a pair scores 0.
 
-    Departure: the paper weights the two directions of a pair by their numbers of active codes [unverified]; this is
-    their plain mean, as in the authors' code.
+    Departure: the paper weights rows and columns by their numbers [unverified]; this, as the authors' code, doesn't.
     """
     if protocol not in PROTOCOLS:
         raise unknown("protocol of udr", protocol, PROTOCOLS)
@@ -60,9 +58,8 @@ def udr(
         raise UserError(f"all codes must be of the same images, but have {[len(table) for table in tables]} rows.")
     if kl is not None and [np.shape(each) for each in kl] != [table.shape[1:] for table in tables]:
         raise UserError("kl must hold one array a model, with one value for each of its codes.")
-    active = [
-        _active(table, None if kl is None else np.asarray(kl[model]), chosen) for model, table in enumerate(tables)
-    ]
+    divergences = [None] * len(tables) if kl is None else [np.asarray(each) for each in kl]
+    active = [_active(table, each, chosen) for table, each in zip(tables, divergences, strict=True)]
     features = [_features(table[:, use], chosen) for table, use in zip(tables, active, strict=True)]
     pairwise = np.zeros((len(tables), len(tables)))
     for i, first in enumerate(features):
