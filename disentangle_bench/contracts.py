@@ -1,4 +1,4 @@
-"""What data flows through the suite: `Dataset`, `CodeTable`, `Metric`.
+"""What data flows through the suite: `Dataset`, `CodeTable`, `Metric`, `Comparison`.
 
 This file needs numpy alone, so that the metrics work on anyone's arrays without torch or Ray. The contract that does
 need torch, `Model`, is in `models/base.py`.
@@ -212,3 +212,19 @@ class Metric:
     higher_is_better: bool = True
     range: tuple[float, float] = (0.0, 1.0)
     skip: Callable[[Dataset], str | None] = lambda dataset: None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A score of several trained models by one another, which needs no label; higher is better, 0 to 1.
+
+    compute: what it takes differs between comparisons and stands in its docstring; it returns {"scores": [one a model],
+        ...}, every number finite.
+    protocols: settings by name; the name fixes all that could change the scores.
+    """
+
+    name: str
+    title: str
+    cite: str
+    compute: Callable[..., dict[str, Any]]
+    protocols: Mapping[str, Any]

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from disentangle_bench.errors import UserError, unknown
 
-Kind = Literal["model", "dataset", "metric"]
+Kind = Literal["model", "dataset", "metric", "comparison"]  # a comparison scores models by one another
 
 BUILT_IN: dict[Kind, dict[str, str]] = {
     "model": {
@@ -41,10 +41,16 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "mig-sup": "disentangle_bench.metrics.mig_sup:METRIC",
         "sap": "disentangle_bench.metrics.sap:METRIC",
         "modularity-explicitness": "disentangle_bench.metrics.modularity_explicitness:METRIC",
+        "unsupervised": "disentangle_bench.metrics.unsupervised:METRIC",
+        "downstream": "disentangle_bench.metrics.downstream:METRIC",
+    },
+    "comparison": {
+        "udr": "disentangle_bench.metrics.udr:COMPARISON",
+        "model-centrality": "disentangle_bench.metrics.model_centrality:COMPARISON",
     },
 }
 
-_plugins: dict[Kind, dict[str, Any]] = {"model": {}, "dataset": {}, "metric": {}}
+_plugins: dict[Kind, dict[str, Any]] = {"model": {}, "dataset": {}, "metric": {}, "comparison": {}}
 _plugin_sources: dict[Path, str] = {}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from disentangle_bench import registry
-from disentangle_bench.contracts import Dataset, Metric
+from disentangle_bench.contracts import Comparison, Dataset, Metric
 from disentangle_bench.errors import UserError
 from disentangle_bench.models.base import Model, ModelConfig
 
@@ -21,10 +21,12 @@ def test_a_registered_name_is_the_things_own_name_and_stands_in_the_readme(kind,
     assert f"`{name}`" in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", registry.BUILT_IN["metric"])
-def test_a_metric_has_a_citation_and_a_card_with_all_its_protocols(name):
-    metric = registry.get("metric", name)
-    assert isinstance(metric, Metric)
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, name in EVERYTHING if kind in ("metric", "comparison")]
+)
+def test_a_metric_has_a_citation_and_a_card_with_all_its_protocols(kind, name):
+    metric = registry.get(kind, name)
+    assert isinstance(metric, Metric if kind == "metric" else Comparison)
     assert metric.cite
     card = (ROOT / "metrics" / f"{name}.md").read_text()
     assert all(f"`{protocol}`" in card for protocol in metric.protocols)
@@ -49,9 +51,9 @@ def test_a_model_has_a_paper_a_code_source_and_described_settings(name):
 
 
 def test_every_card_belongs_to_something():
-    for kind in ("metric", "dataset"):
-        cards = {path.stem for path in (ROOT / f"{kind}s").glob("*.md")}
-        assert cards == set(registry.BUILT_IN[kind])
+    for folder, kinds in {"metrics": ("metric", "comparison"), "datasets": ("dataset",)}.items():
+        cards = sorted(path.stem for path in (ROOT / folder).glob("*.md"))
+        assert cards == sorted(name for kind in kinds for name in registry.BUILT_IN[kind])
 
 
 def test_listing_and_scoring_import_neither_torch_nor_ray():

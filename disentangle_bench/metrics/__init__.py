@@ -3,24 +3,28 @@
     from disentangle_bench.metrics import score
     score("factor-vae", codes, factors, protocol="robust")
 
-Each metric is one file, a pure function of a `CodeTable`; `registry.names("metric")` lists them.
+Each metric is one file, a pure function of a `CodeTable`; `registry.names("metric")` lists them. An encoder instead
+of codes: `score_encoder(encode, dataset)`. Scores of several models by one another: `metrics.udr.udr` and
+`metrics.model_centrality.model_centrality`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from disentangle_bench import registry
-from disentangle_bench.contracts import CodeTable, Metric
+from disentangle_bench.contracts import CodeTable, Dataset, Metric
 from disentangle_bench.errors import UserError, unknown
 
-__all__ = ["score", "score_table"]
+__all__ = ["from_representation_function", "score", "score_encoder", "score_table"]
+
+ENCODE_BATCH = 256  # images that `score_encoder` encodes at a time; more fit a processor's caches less
 
 
 def score(
@@ -64,6 +68,71 @@ def score_table(metric: str, table: CodeTable, protocol: str = "locatello", seed
         raise RuntimeError(f"metric '{metric}' gave no number for its score '{missing[0]}'.")
     where = f"metric '{metric}', protocol '{protocol}'"
     return {key: _plain(value, f"{where}, key '{key}'") for key, value in result.items()}
+
+
+def score_encoder(
+    encode: Callable[[np.ndarray], npt.ArrayLike],
+    dataset: Dataset,
+    metrics: Sequence[str] | None = None,
+    protocol: str = "robust",
+    seed: int = 0,
+    *,
+    batch_size: int = ENCODE_BATCH,
+) -> dict[str, dict[str, Any]]:
+    """{metric: its scores, or {"skip": reason}} of an encoder, whose codes of the whole grid are computed once.
+
+    encode: images, uint8 (B, C, H, W), 0..255, to codes (B, D); deterministic. See `from_representation_function`.
+    metrics: names; without them, all that are registered, where one that lacks the protocol gives a reason to skip.
+    """
+    names = registry.names("metric") if metrics is None else list(metrics)
+    if batch_size < 1:
+        raise UserError(f"batch_size must be 1 or more images, not {batch_size}.")
+    results: dict[str, dict[str, Any]] = {}
+    for name in names:
+        chosen: Metric = registry.get("metric", name)
+        reason = chosen.skip(dataset)
+        if protocol not in chosen.protocols:
+            if metrics is not None:
+                raise unknown(f"protocol of {name}", protocol, chosen.protocols)
+            reason = f"it has no protocol '{protocol}'"
+        results[name] = {"skip": reason} if reason else {}
+    if all(results.values()):
+        return results
+    table = CodeTable.of(dataset, _encode_grid(encode, dataset, batch_size))
+    return {name: result or score_table(name, table, protocol, seed) for name, result in results.items()}
+
+
+def from_representation_function(function: Callable[[np.ndarray], npt.ArrayLike]) -> Callable[[np.ndarray], np.ndarray]:
+    """An `encode` for `score_encoder` from an encoder of float32 images (B, H, W, C), 0 to 1, to codes (B, D).
+
+    That is the form of disentanglement_lib's `representation_function`.
+    """
+
+    def encode(images: np.ndarray) -> np.ndarray:
+        scaled = np.ascontiguousarray(np.moveaxis(images, 1, 3), dtype=np.float32) / np.float32(255)
+        return np.asarray(function(scaled))
+
+    return encode
+
+
+def _encode_grid(encode: Callable[[np.ndarray], npt.ArrayLike], dataset: Dataset, batch_size: int) -> np.ndarray:
+    """The codes of all images in index order: (N, D)."""
+    codes: np.ndarray | None = None
+    for start in range(0, len(dataset), batch_size):
+        index = np.arange(start, min(start + batch_size, len(dataset)))
+        block = np.asarray(encode(dataset.images(index)))
+        width = block.shape[1:] if codes is None else codes.shape[1:]
+        if block.ndim != 2 or block.shape != (len(index), *width):
+            raise UserError(
+                f"encode must give codes (B, D), one row for each of {len(index)} images and always as many columns, "
+                f"but their shape is {block.shape}."
+            )
+        if codes is None:
+            codes = np.empty((len(dataset), *width), dtype=np.result_type(block, np.float32))
+        codes[index] = block
+    if codes is None:
+        raise UserError(f"{dataset.name} has no images to encode.")
+    return codes
 
 
 def generator(seed: int, metric: str, protocol: str) -> np.random.Generator:
