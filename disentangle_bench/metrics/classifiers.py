@@ -18,10 +18,10 @@ def logistic_regression(
         is what scikit-learn before 0.22 did by default.
     c: the inverse of the penalty.
     """
-    return _fitted_logistic(features[train], labels[train], solver, max_iter).predict(features)
+    return _fitted_logistic(features[train], labels[train], solver, max_iter, c).predict(features)
 
 
-def _fitted_logistic(features: np.ndarray, labels: np.ndarray, solver: str, max_iter: int) -> Any:
+def _fitted_logistic(features: np.ndarray, labels: np.ndarray, solver: str, max_iter: int, c: float = 1.0) -> Any:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
