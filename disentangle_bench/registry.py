@@ -34,6 +34,8 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "metric": {
         "factor-vae": "disentangle_bench.metrics.factor_vae:METRIC",
         "beta-vae": "disentangle_bench.metrics.beta_vae:METRIC",
+        "dci": "disentangle_bench.metrics.dci:METRIC",
+        "irs": "disentangle_bench.metrics.irs:METRIC",
     },
 }
 
