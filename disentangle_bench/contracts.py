@@ -201,6 +201,7 @@ class Metric:
     keys: the entries of that result that are scores, in the leaderboard's order; others are details beside them.
     protocols: settings by name; the name fixes all that could change the score.
     range: the smallest and the largest value that a score can take.
+    slow: protocols that take minutes, each with what it costs in words, said before it starts.
     """
 
     name: str
@@ -212,6 +213,7 @@ class Metric:
     higher_is_better: bool = True
     range: tuple[float, float] = (0.0, 1.0)
     skip: Callable[[Dataset], str | None] = lambda dataset: None
+    slow: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

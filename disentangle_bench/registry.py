@@ -43,6 +43,8 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "modularity-explicitness": "disentangle_bench.metrics.modularity_explicitness:METRIC",
         "unsupervised": "disentangle_bench.metrics.unsupervised:METRIC",
         "downstream": "disentangle_bench.metrics.downstream:METRIC",
+        "dci": "disentangle_bench.metrics.dci:METRIC",
+        "irs": "disentangle_bench.metrics.irs:METRIC",
     },
     "comparison": {
         "udr": "disentangle_bench.metrics.udr:COMPARISON",

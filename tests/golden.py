@@ -20,8 +20,9 @@ PATH = Path(__file__).parents[1] / "metrics" / "golden.csv"
 COLUMNS = ("metric", "protocol", "codes", "key", "value")
 SIZES = {"shape": 3, "scale": 4, "orientation": 10, "x": 8, "y": 8}
 SAME_IMAGE = {"orientation": {9: 0}}
-METRICS = ("factor-vae", "beta-vae", "mig", "mig-sup", "sap", "modularity-explicitness", "unsupervised", "downstream")
-SLOW = {("downstream", "locatello")}  # over a minute a table: checked on its own, in the slow tests
+METRICS = tuple(registry.names("metric"))
+SLOW = {("downstream", "locatello"), ("dci", "locatello"), ("dci", "histogram-boosting")}
+"""Half a minute and more a table: checked on their own, in the slow tests."""
 
 
 def table(kind: str) -> CodeTable:

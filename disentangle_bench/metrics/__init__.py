@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -60,6 +61,8 @@ def score_table(metric: str, table: CodeTable, protocol: str = "locatello", seed
     chosen: Metric = registry.get("metric", metric)
     if protocol not in chosen.protocols:
         raise unknown(f"protocol of {metric}", protocol, chosen.protocols)
+    if protocol in chosen.slow:
+        sys.stderr.write(f"{metric}, {protocol}: {chosen.slow[protocol]}\n")
     result = chosen.compute(table, chosen.protocols[protocol], generator(seed, metric, protocol))
     if set(result) == {"skip"} and isinstance(result["skip"], str):
         return result
