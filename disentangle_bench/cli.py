@@ -200,7 +200,9 @@ def status(
 @app.command()
 def score(
     trial: Annotated[str, typer.Argument(help="A trial's id, or the beginning of it.")],
-    metric: Annotated[list[str], typer.Option(help="METRIC or METRIC/PROTOCOL; repeatable [default: all].")] = [],  # noqa: B006
+    metric: Annotated[
+        list[str], typer.Option(help="METRIC or METRIC/PROTOCOL; repeatable [default: all, robust].")
+    ] = [],  # noqa: B006
     seed: Annotated[int | None, typer.Option(min=0, help="The metric's seed [default: the trial's].")] = None,
     results: Results = None,
     data_root: Data = None,

@@ -70,12 +70,13 @@ def finished_record(workspace: Workspace, prefix: str) -> Record:
 def score_trial(
     trial: str, workspace: Workspace, wanted: list[str], seed: int | None = None, progress: Progress = silent
 ) -> list[tuple[str, str, str, Any]]:
-    """(metric, protocol, key, value) of a trial's stored codes.
+    """(metric, protocol, key, value) of a trial's stored codes; the numbers, and not the matrices among the details.
 
-    wanted: METRIC or METRIC/PROTOCOL each; all that are registered if empty. seed: the metric's; none: the trial's.
+    wanted: METRIC, all its protocols, or METRIC/PROTOCOL each; if empty, every metric under `robust`. seed: the
+    metric's; none: the trial's.
     """
     record = finished_record(workspace, trial)
-    pairs = [pair for name in wanted or registry.names("metric") for pair in protocols(name)]
+    pairs = [pair for name in wanted for pair in protocols(name)] or default_protocols()
     dataset = datasets.load(record.spec.dataset, workspace.data)
     table = CodeTable.of(dataset, read_codes(workspace.trial(record.id) / "codes.npy"))
     rows: list[tuple[str, str, str, Any]] = []
@@ -83,9 +84,20 @@ def score_trial(
         reason = registry.get("metric", metric).skip(dataset)
         chosen = record.spec.seed if seed is None else seed
         result = {"skip": reason} if reason else score_table(metric, table, protocol, chosen)
-        rows += [(metric, protocol, key, value) for key, value in result.items()]
+        rows += [
+            (metric, protocol, key, value) for key, value in result.items() if isinstance(value, int | float | str)
+        ]
         progress(done, len(pairs))
     return rows
+
+
+def default_protocols() -> list[tuple[str, str]]:
+    """Every metric under `robust`, or under its first protocol where it has no such."""
+    chosen = []
+    for name in registry.names("metric"):
+        known = registry.get("metric", name).protocols
+        chosen.append((name, "robust" if "robust" in known else next(iter(known))))
+    return chosen
 
 
 def protocols(name: str) -> list[tuple[str, str]]:
