@@ -101,7 +101,9 @@ def run(
         except KeyboardInterrupt:
             sys.stderr.write("\nInterrupted. Nothing is lost: the same command goes on from the last checkpoints.\n")
             raise typer.Exit(130) from None
-    show_results(study, place, data)
+    show_leaderboard(study, place, data)
+    pictures = studies.collect_traversals(study, place)
+    console().print(f"records      {place.results / 'runs'}\ntraversals   {pictures}", markup=False)
     states = studies.count_states(study, place)
     missing = len(study.trials) - states["finished"] - states["diverged"] - states["failed"]
     for mistake in mistakes:
@@ -142,23 +144,20 @@ def print_plan(study: Any, place: Any, data: Any) -> None:
     )
 
 
-def show_results(study: Any, place: Any, data: Any) -> None:
-    """Write and print the leaderboard, and say where everything is."""
-    from disentangle_bench import study as studies
+def show_leaderboard(study: Any, place: Any, data: Any, path: Path | None = None) -> None:
+    """Make the study's leaderboard from its records, write it, and print it."""
     from disentangle_bench.boards import study_leaderboard
     from disentangle_bench.leaderboard import rich_tables, write_csv
 
     with Bar("floors and ceilings") as progress:
         table = study_leaderboard(study, place, data, progress)
-    path = place.study(study.name) / "leaderboard.csv"
+    path = path or place.study(study.name) / "leaderboard.csv"
     write_csv(table, path)
-    pictures = studies.collect_traversals(study, place)
-    out = console()
     for shown in rich_tables(table):
-        out.print(shown)
+        console().print(shown)
     if study.description:
-        out.print(study.description.strip(), markup=False)
-    out.print(f"leaderboard  {path}\nrecords      {place.results / 'runs'}\ntraversals   {pictures}", markup=False)
+        console().print(study.description.strip(), markup=False)
+    console().print(f"leaderboard  {path}", markup=False)
 
 
 @app.command()
@@ -232,19 +231,10 @@ def leaderboard(
 ) -> None:
     """Make a study's leaderboard again from its records."""
     from disentangle_bench import study as studies
-    from disentangle_bench.boards import study_leaderboard
-    from disentangle_bench.leaderboard import rich_tables, write_csv
 
     place = workspace(results, data_root, plugin)
     study = studies.read_study(place, name)
-    data = study_data(study, place)
-    with Bar("floors and ceilings") as progress:
-        table = study_leaderboard(study, place, data, progress)
-    path = csv or place.study(name) / "leaderboard.csv"
-    write_csv(table, path)
-    for shown in rich_tables(table):
-        console().print(shown)
-    console().print(f"leaderboard  {path}", markup=False)
+    show_leaderboard(study, place, study_data(study, place), csv)
 
 
 @app.command()
