@@ -104,7 +104,10 @@ def measure(workspace: Workspace, study: Study) -> tuple[dict[str, float], pd.Da
     records = [only(record, found) for record in read_records(workspace, ids)]
     lap("read the records")
     chosen = {metric: registry.get("metric", metric) for metric in found.metrics}
-    facts = {name: MetricFacts(metric.keys, metric.higher_is_better) for name, metric in chosen.items()}
+    facts = {
+        name: MetricFacts(metric.keys, metric.higher_is_better, tuple(study.metrics[name]))
+        for name, metric in chosen.items()
+    }
     ends = {
         (dataset, metric, protocol, WIDTH): {key: {"floor": 0.2, "ceiling": 1.0} for key in facts[metric].keys}
         for dataset in {trial.dataset for trial in found.trials}
