@@ -22,7 +22,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 		|| { echo "$(PYTHON) is older than 3.11; name a newer one with PYTHON=..."; exit 2; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) \
 		|| { echo "no virtual environment could be made; on Debian: apt install python3-venv"; rm -rf $(VENV); exit 2; }
-	$(BIN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt $(PIP_ARGS) --editable '.[dev]'
+	$(BIN)/pip install --disable-pip-version-check --constraint constraints.txt $(PIP_ARGS) --editable '.[dev]'
 	@touch $@
 
 quickstart: setup

@@ -92,7 +92,8 @@ def run(
     done = len(study.trials) - len(trials)
     if score_every and done:
         sys.stderr.write(f"Note: {done} trials are done and are not scored along their training again.\n")
-    console().print(f"{study.name}: {len(study.trials)} trials, {done} done, {len(trials)} to run", markup=False)
+    how = ", starting Ray" if trials and not local else ""
+    console().print(f"{study.name}: {len(study.trials)} trials, {done} done, {len(trials)} to run{how}", markup=False)
     mistakes: list[str] = []
     if trials:
         where = LaunchOptions(local, address, gpus, concurrent)
