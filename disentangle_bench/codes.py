@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,6 +25,12 @@ class DeviceImages:
         self.rows = torch.from_numpy(dataset.rows).to(device)
         self.dataset = dataset
         self.image_range = image_range
+        self.device = device
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """The class of each image, int64 (N,), for conditional models."""
+        return torch.from_numpy(self.dataset.labels()).to(self.device)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -253,7 +253,7 @@ def resolve_trials(study: StudyConfig, datasets: Mapping[str, Dataset]) -> list[
         for model in study.models:
             name, config = resolve_config(study, model, dataset_name)
             try:
-                build_model(registry.get("model", model), config, dataset.image_shape, seed=0)
+                build_model(registry.get("model", model), config, dataset.image_shape, 0, dataset.classes())
             except (RuntimeError, MemoryError) as error:
                 raise UserError(f"{model} can't be built with this configuration: {first_line(error)}") from error
             trials += [

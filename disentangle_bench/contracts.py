@@ -40,6 +40,8 @@ class Dataset(ABC):
     factor_sizes: ClassVar[tuple[int, ...]]  # the last factor varies fastest
     same_image: ClassVar[Mapping[str, Mapping[int, int]]] = {}
     """Factor values whose images are identical to another value's: {factor: {value: the value it repeats}}."""
+    label_factor: ClassVar[str | None] = None
+    """The factor that stands for an image's class, which conditional models are given; None: it has no labels."""
 
     rows: np.ndarray  # uint8 (N, ...), as stored
     checksum: str  # sha256 of the stored content; part of every trial's identity
@@ -87,6 +89,17 @@ class Dataset(ABC):
     def factors(self, index: Any) -> np.ndarray:
         """Factor values, int64 (N, K), of row indices, int (N,) or one: the inverse of `index`."""
         return np.stack(np.unravel_index(self._rows_at(index), self.factor_sizes), axis=1)
+
+    @classmethod
+    def classes(cls) -> int:
+        """The number of classes that `labels` tells apart; 0 without labels."""
+        return cls.factor_sizes[cls.factor_names.index(cls.label_factor)] if cls.label_factor else 0
+
+    def labels(self) -> np.ndarray:
+        """The class of each image, int64 (N,); `UserError` where the dataset has none."""
+        if self.label_factor is None:
+            raise UserError(f"{self.name} has no class labels; choose another dataset for conditional models.")
+        return self.factors(np.arange(len(self)))[:, self.factor_names.index(self.label_factor)]
 
     def _rows_at(self, index: Any) -> np.ndarray:
         given = np.atleast_1d(np.asarray(index))

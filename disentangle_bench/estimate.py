@@ -43,7 +43,8 @@ def estimate(trials: Sequence[TrialSpec], data: Mapping[str, Dataset]) -> tuple[
 def estimate_one(spec: TrialSpec, dataset: Dataset) -> tuple[float, float]:
     """Seconds and bytes of one trial, from `STEPS` of its steps and one encoded batch after a first of each."""
     config = spec.typed_config()
-    model = build_model(registry.get("model", spec.model), config, dataset.image_shape, 0).to(spec.numerics.device)
+    cls = registry.get("model", spec.model)
+    model = build_model(cls, config, dataset.image_shape, 0, dataset.classes()).to(spec.numerics.device)
     images = DeviceImages(dataset, model.device, model.image_range)
     batch = ENCODE_BATCH[model.device.type]
     with tempfile.TemporaryDirectory() as folder, threads(spec.numerics.threads):

@@ -10,7 +10,7 @@ import numpy as np
 from disentangle_bench import datasets, registry
 from disentangle_bench.codes import encode_images
 from disentangle_bench.config import TrialSpec
-from disentangle_bench.contracts import CodeTable, Progress, silent
+from disentangle_bench.contracts import CodeTable, Dataset, Progress, silent
 from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.metrics import score_table
 from disentangle_bench.models.base import Model
@@ -48,8 +48,9 @@ def load_trial(
     if registry.source_hash("model", record.spec.model) != record.spec.model_source:
         raise UserError(f"the plugin of {record.spec.model} has changed since trial {record.id} was trained.")
     cls = registry.get("model", record.spec.model)
-    shape = registry.get("dataset", record.spec.dataset).image_shape
-    model = build_model(cls, record.spec.typed_config(), shape, record.spec.seed)
+    dataset: type[Dataset] = registry.get("dataset", record.spec.dataset)
+    shape = dataset.image_shape
+    model = build_model(cls, record.spec.typed_config(), shape, record.spec.seed, dataset.classes())
     model.load_state_dict(load_checkpoint(workspace.trial(record.id) / "checkpoint.pt", record.id)["model"])
     return FinishedTrial(record.spec, model.eval(), shape)
 

@@ -135,7 +135,11 @@ class Attempt:
     def run(self, record: Record | None) -> Record:
         """Train unless done, encode unless done, score what is missing."""
         model = build_model(
-            registry.get("model", self.spec.model), self.spec.typed_config(), self.dataset.image_shape, self.spec.seed
+            registry.get("model", self.spec.model),
+            self.spec.typed_config(),
+            self.dataset.image_shape,
+            self.spec.seed,
+            self.dataset.classes(),
         ).to(self.spec.numerics.device)
         images = DeviceImages(self.dataset, model.device, model.image_range)
         trainer = Trainer(

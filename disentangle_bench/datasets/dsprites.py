@@ -38,6 +38,7 @@ class DSprites(Dataset):
     factor_names: ClassVar[tuple[str, ...]] = ("shape", "scale", "orientation", "posX", "posY")
     factor_sizes: ClassVar[tuple[int, ...]] = (3, 6, 40, 32, 32)
     same_image: ClassVar[Mapping[str, Mapping[int, int]]] = {"orientation": {39: 0}}  # the angles include 0 and 2π
+    label_factor: ClassVar[str | None] = "shape"
 
     file_name: ClassVar[str] = "dsprites.h5"
     npz_name: ClassVar[str] = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"

@@ -30,6 +30,8 @@ class Batch:
     """What the trainer hands to `losses`."""
 
     images: Tensor  # (B, C, H, W), float32, in the model's image_range
+    labels: Tensor | None = None  # int64 (B,), the images' classes; for a model that is `conditional`
+    second: Tensor | None = None  # as images, drawn independently; for a model that `needs_second_batch`
 
 
 @dataclass(frozen=True)
@@ -61,23 +63,50 @@ class Model(nn.Module, ABC):
     configurations: ClassVar[Mapping[str, ModelConfig]]
     """Named settings; one named as a dataset is the published one for it, `small` is for studies on a CPU."""
 
+    phases: ClassVar[tuple[str, ...]] = ("losses",)
+    """The methods that make up one step, in their order; each gives the losses of the players that it moves.
+
+    One phase moves all players from one forward pass. Where a paper updates in turn, or a player twice, there are more,
+    and each sees the parameters that the one before it left. A name may stand twice.
+    """
+    conditional: ClassVar[bool] = False
+    """Whether the model is given class labels; its constructor then takes their number as `classes`."""
+
     @abstractmethod
     def __init__(self, config: Any, image_shape: tuple[int, int, int]) -> None:
         """Build the networks for images of (C, H, W); raise `UserError` for a shape that they can't take."""
         super().__init__()
+
+    @property
+    def needs_second_batch(self) -> bool:
+        """Whether `Batch.second` is drawn."""
+        return False
 
     @abstractmethod
     def players(self) -> dict[str, Player]:
         """The players by name. Each parameter that is trained belongs to exactly one."""
 
     @abstractmethod
-    def losses(self, batch: Batch, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
+    def losses(self, batch: Any, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
         """Each player's loss, a scalar to be minimised, from one forward pass.
 
-        Each loss is differentiated with respect to its own player's parameters alone, all of them before any
-        optimiser steps. `step` counts from 1 and is an int64 tensor on the device: schedules are functions of it.
-        No Python branch on a tensor's value, no `.item()`: the step must be capturable as a CUDA graph.
+        `batch` is what `begin` returned, a `Batch` unless the model says otherwise. Each loss is differentiated with
+        respect to its own player's parameters alone, all of them before any optimiser steps. `step` counts from 1 and
+        is an int64 tensor on the device: schedules are functions of it. No Python branch on a tensor's value, no
+        `.item()`: the step must be capturable as a CUDA graph.
         """
+
+    def begin(self, batch: Batch, rng: torch.Generator, step: Tensor) -> Any:
+        """What all phases of a step share, such as the noise that is drawn for it; by default the batch itself."""
+        return batch
+
+    def events(self) -> Mapping[int, tuple[str, ...]]:
+        """The players that start anew, with new weights and a new optimiser, before the step that is the key."""
+        return {}
+
+    def reset(self, player: str) -> None:
+        """Draw this player's weights anew, from torch's global generator, which the trainer seeds for it."""
+        raise NotImplementedError(f"{self.name} declares events, but not how '{player}' starts anew")
 
     @abstractmethod
     def encode(self, images: Tensor) -> Tensor:

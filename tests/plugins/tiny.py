@@ -19,6 +19,7 @@ class Tiny(Dataset):
     image_shape = (1, 16, 16)
     factor_names = ("width", "column", "row")
     factor_sizes = (3, 4, 8)
+    label_factor = "width"
 
     @classmethod
     def prepare(cls, root: Path, progress: Progress = silent) -> Path:
