@@ -38,11 +38,13 @@ def study_leaderboard(
         ends[dataset, metric, protocol, width] = calibrate(data[dataset], metric, protocol, width, cache)
         progress(done, len(needed))
     facts = {}
-    for name, protocols in study.metrics.items():
+    for name, protocols in study.scoring.metrics.items():
         metric = registry.get("metric", name)
         facts[name] = MetricFacts(metric.keys, metric.higher_is_better, tuple(protocols))
     table = leaderboard(records, facts, ends, read_published(published_folder(workspace)))
-    order = {pair: i for i, pair in enumerate((m, p) for m, protocols in study.metrics.items() for p in protocols)}
+    order = {
+        pair: i for i, pair in enumerate((m, p) for m, protocols in study.scoring.metrics.items() for p in protocols)
+    }
     place = pd.Series([order[pair] for pair in zip(table["metric"], table["protocol"], strict=True)], dtype="int64")
     return table.assign(place=place).sort_values(["dataset", "place"], kind="stable").drop(columns="place")
 
@@ -57,7 +59,7 @@ def only(record: Record, study: Study) -> Record:
     """The record with the scores that the study asks for; another study may have added more."""
     scores = {
         metric: {protocol: result for protocol, result in record.scores[metric].items() if protocol in protocols}
-        for metric, protocols in study.metrics.items()
+        for metric, protocols in study.scoring.metrics.items()
         if metric in record.scores
     }
     return record.model_copy(update={"scores": scores})

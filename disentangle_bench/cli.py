@@ -181,7 +181,7 @@ def status(
         table.add_column(column, justify="left" if column in ("dataset", "model") else "right")
     lines = []
     for (dataset, model), trials in study.cells().items():
-        states = {trial.id: studies.state(trial, place, study.metrics) for trial in trials}
+        states = {trial.id: studies.state(trial, place, study.scoring) for trial in trials}
         counts = [list(states.values()).count(s) for s in ("finished", "running", "interrupted", "waiting", "failed")]
         table.add_row(dataset, model, *map(str, counts), str(list(states.values()).count("diverged")))
         for trial in trials:

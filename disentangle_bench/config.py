@@ -135,6 +135,7 @@ class StudyConfig(BaseModel):
         "factor-vae": ["robust", "locatello", "ib-gan"],
         "beta-vae": ["robust", "locatello"],
     }
+    repeats: int = Field(3, ge=1, description="a metric's own seeds, by which each encoder is scored")
     intervals: IntervalsConfig = IntervalsConfig()
     numerics: dict[str, Any] = Field({}, description="device (auto, cpu, cuda), threads, precision, mode")
 

@@ -43,7 +43,7 @@ class LaunchOptions:
 
 def launch(trials: list[TrialSpec], workspace: Workspace, options: TrialOptions, where: LaunchOptions) -> list[str]:
     """Run trials to their records; returns the sentences of those that only the user can mend."""
-    with Watch(trials, workspace, options.metrics):
+    with Watch(trials, workspace, options.scoring.metrics):
         if where.local:
             return launch_local(trials, workspace, options)
         return launch_ray(trials, workspace, options, where)

@@ -24,11 +24,13 @@ TOO_FEW = f"needs {MIN_SEEDS} seeds"
 
 GROUP = ["model", "configuration", "dataset", "code_source", "steps", "metric", "protocol", "key"]
 NUMBERS = [
-    "mean", "sd", "median", "iqm", "ci95_low", "ci95_high", "min", "max", "mean_failures_at_floor", "floor", "ceiling",
+    "mean", "sd", "median", "iqm", "ci95_low", "ci95_high", "min", "max", "sampling_sd", "mean_failures_at_floor",
+    "floor", "ceiling",
 ]  # fmt: skip
 COLUMNS = [
     "dataset", "metric", "protocol", "key", "rank", "model", "configuration", "steps", "code_source",
-    "mean", "sd", "median", "iqm", "ci95_low", "ci95_high", "ci95", "min", "max", "seeds", "failures",
+    "mean", "sd", "median", "iqm", "ci95_low", "ci95_high", "ci95", "min", "max", "seeds", "sampling_sd", "repeats",
+    "failures",
     "mean_failures_at_floor", "floor", "ceiling", "published", "published_spread", "published_source",
     "numerics", "skipped",
 ]  # fmt: skip
@@ -68,7 +70,12 @@ def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) ->
                 continue
             for key in facts[metric].keys:
                 value, skip = (result or {}).get(key), (result or {}).get("skip", "")
-                rows.append(base | {"metric": metric, "protocol": protocol, "key": key, "value": value, "skip": skip})
+                sampling = (result or {}).get("sampling", {})
+                rows.append(
+                    base
+                    | {"metric": metric, "protocol": protocol, "key": key, "value": value, "skip": skip}
+                    | {"sampling_sd": sampling.get(key), "repeats": sampling.get("repeats")}
+                )
     return pd.DataFrame(rows)
 
 
@@ -77,7 +84,9 @@ def leaderboard(
 ) -> pd.DataFrame:
     """One row a model × dataset × metric × protocol × key, in `COLUMNS`' order, best mean first.
 
-    mean, sd (n − 1), median, iqm (mean of the middle half) and min..max are over the finished seeds; `failures` counts
+    mean, sd (n − 1), median, iqm (mean of the middle half) and min..max are over the finished seeds. sampling_sd is
+    the metric's own sampling error on one encoder: the root mean square, over the trials, of the standard deviation
+    over the metric's `repeats` seeds; sd contains it. `failures` counts
     crashed and diverged ones, and `mean_failures_at_floor` takes each of those at the chance floor. ci95 is the
     percentile bootstrap interval of the mean (2,000 resamples, fixed seed), given from 5 seeds on. `rank` is one more
     than the number of models whose interval lies wholly above, so overlapping intervals tie. Rows `oracle codes` and
@@ -87,7 +96,9 @@ def leaderboard(
     if frame.empty:
         return pd.DataFrame(columns=COLUMNS)
     rows = [summary(dict(zip(GROUP, names, strict=True)), group, ends) for names, group in frame.groupby(GROUP)]
-    table = pd.DataFrame(rows).reindex(columns=[*GROUP, *NUMBERS, "seeds", "failures", "ci95", "numerics", "skipped"])
+    table = pd.DataFrame(rows).reindex(
+        columns=[*GROUP, *NUMBERS, "seeds", "repeats", "failures", "ci95", "numerics", "skipped"]
+    )
     table[NUMBERS] = table[NUMBERS].astype(np.float64)
     table = pd.concat([table, reference_rows(table)], ignore_index=True)
     table = table.merge(
@@ -97,7 +108,7 @@ def leaderboard(
     table["rank"] = ranks(table)
     order = table["mean"].where(table["higher"], -table["mean"])
     table = table.assign(order=-order).sort_values(["dataset", "metric", "protocol", "key", "order", "model"])
-    whole = dict.fromkeys(("steps", "seeds", "failures"), "Int64")
+    whole = dict.fromkeys(("steps", "seeds", "repeats", "failures"), "Int64")
     return table.reindex(columns=COLUMNS).astype(whole).reset_index(drop=True)
 
 
@@ -133,6 +144,9 @@ def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends) -> dict[str,
     }
     if len(values) > 1:
         row["sd"] = values.std(ddof=1)
+    sampling = finished["sampling_sd"].dropna().to_numpy(dtype=np.float64)
+    if len(sampling):
+        row |= {"sampling_sd": np.sqrt(np.mean(sampling**2)), "repeats": int(finished["repeats"].min())}
     if floor is not None:
         row["mean_failures_at_floor"] = (values.sum() + failures * floor) / (len(values) + failures)
     if len(values) >= MIN_SEEDS:
@@ -219,18 +233,19 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     write_file(path, buffer.getvalue())
 
 
-SHOWN = ["rank", "model", "codes from", "mean ± sd", "95 % interval", "seeds", "failed", "published"]
+SHOWN = ["rank", "model", "codes from", "mean ± sd", "95 % interval", "sampling", "seeds", "published"]
 
 
 def rich_tables(table: pd.DataFrame) -> Iterable[Table]:
     """The leaderboard for a terminal, one table a dataset × metric × protocol × key, within 100 columns.
 
-    The columns rank and published are shown where they hold anything.
+    The columns rank, sampling (the metric's own standard deviation on one encoder) and published are shown where they
+    hold anything.
     """
     for (dataset, metric, protocol, key), group in table.groupby(["dataset", "metric", "protocol", "key"], sort=False):
         name = f"{metric} · {protocol}" + ("" if key == "score" else f" · {key}")
         rows = [cells({str(name): value for name, value in row.items()}) for row in group.to_dict("records")]
-        columns = [c for c in SHOWN if c not in ("rank", "published") or any(row[c] for row in rows)]
+        columns = [c for c in SHOWN if c not in ("rank", "sampling", "published") or any(row[c] for row in rows)]
         shown = Table(title=f"{dataset} · {name}", title_justify="left")
         for column in columns:
             shown.add_column(column, justify="left" if column in ("model", "codes from") else "right")
@@ -246,6 +261,7 @@ def cells(row: dict[str, Any]) -> dict[str, str]:
         return "" if pd.isna(row[name]) else f"{row[name]:.3f}"
 
     reference = row["code_source"] == "reference"
+    failed = 0 if reference else int(row["failures"])
     spread = f" ± {number('sd')}" if number("sd") else ""
     published = number("published")
     if published and not pd.isna(row["published_spread"]):
@@ -256,7 +272,7 @@ def cells(row: dict[str, Any]) -> dict[str, str]:
         "codes from": str(row["code_source"]),
         "mean ± sd": (number("mean") or "–") + spread,
         "95 % interval": "" if reference else str(row["ci95"]),
-        "seeds": "" if reference else str(int(row["seeds"])),
-        "failed": "" if reference else str(int(row["failures"])),
+        "sampling": f"± {number('sampling_sd')}" if number("sampling_sd") else "",
+        "seeds": "" if reference else str(int(row["seeds"])) + (f", {failed} failed" if failed else ""),
         "published": published,
     }

@@ -39,6 +39,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "beta-vae": "disentangle_bench.metrics.beta_vae:METRIC",
         "mig": "disentangle_bench.metrics.mig:METRIC",
         "mig-sup": "disentangle_bench.metrics.mig_sup:METRIC",
+        "dcimig": "disentangle_bench.metrics.dcimig:METRIC",
         "sap": "disentangle_bench.metrics.sap:METRIC",
         "modularity-explicitness": "disentangle_bench.metrics.modularity_explicitness:METRIC",
         "unsupervised": "disentangle_bench.metrics.unsupervised:METRIC",

@@ -18,7 +18,7 @@ from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.files import make_folder, write_file
 from disentangle_bench.records import Workspace, read_record
 from disentangle_bench.trainer import Intervals
-from disentangle_bench.trial import Metrics, TrialOptions, existing_record, missing_scores
+from disentangle_bench.trial import Scoring, TrialOptions, existing_record, missing_scores
 
 STUDY_FORMAT = 1
 State = Literal["finished", "diverged", "failed", "running", "interrupted", "waiting"]
@@ -30,7 +30,7 @@ class Study:
 
     name: str
     description: str
-    metrics: Metrics
+    scoring: Scoring
     intervals: IntervalsConfig
     trials: list[TrialSpec]
 
@@ -43,7 +43,7 @@ class Study:
 
     def options(self, tensorboard: bool = False, retries: int = 1) -> TrialOptions:
         """What each trial does beside training."""
-        return TrialOptions(self.metrics, Intervals(**self.intervals.model_dump()), tensorboard, retries)
+        return TrialOptions(self.scoring, Intervals(**self.intervals.model_dump()), tensorboard, retries)
 
 
 def load_datasets(config: StudyConfig, workspace: Workspace, progress: Progress = silent) -> dict[str, Dataset]:
@@ -57,12 +57,13 @@ def plan(config: StudyConfig, workspace: Workspace, data: dict[str, Dataset]) ->
     More models, datasets, seeds or metrics extend a study. Any other change to a cell that has records raises
     `UserError` with the difference.
     """
-    new = Study(config.name, config.description, dict(config.metrics), config.intervals, resolve_trials(config, data))
+    scoring = Scoring(dict(config.metrics), config.repeats)
+    new = Study(config.name, config.description, scoring, config.intervals, resolve_trials(config, data))
     path = study_file(workspace, config.name)
     if not path.exists():
         return new
     old = read_study(workspace, config.name)
-    for metric in old.metrics:
+    for metric in old.scoring.metrics:
         if metric not in registry.names("metric"):
             raise UserError(
                 f"study '{old.name}' also scores '{metric}', which is not known here; give its --plugin, "
@@ -82,12 +83,13 @@ def plan(config: StudyConfig, workspace: Workspace, data: dict[str, Dataset]) ->
             continue
         known = {trial.id for trial in cells.get(key, [])}
         cells[key] = cells.get(key, []) + [trial for trial in trials if trial.id not in known]
+    asked, before = new.scoring.metrics, old.scoring.metrics
     metrics = {
-        metric: list(dict.fromkeys([*new.metrics.get(metric, []), *old.metrics.get(metric, [])]))
-        for metric in [*new.metrics, *old.metrics]
+        metric: list(dict.fromkeys([*asked.get(metric, []), *before.get(metric, [])])) for metric in [*asked, *before]
     }
     ordered = [trial for trials in cells.values() for trial in sorted(trials, key=lambda trial: trial.seed)]
-    return Study(new.name, new.description, metrics, new.intervals, ordered)
+    scoring = Scoring(metrics, max(new.scoring.repeats, old.scoring.repeats))
+    return Study(new.name, new.description, scoring, new.intervals, ordered)
 
 
 def without_seed(trial: TrialSpec) -> dict[str, Any]:
@@ -125,7 +127,8 @@ def write_study(study: Study, workspace: Workspace) -> None:
         "format": STUDY_FORMAT,
         "name": study.name,
         "description": study.description,
-        "metrics": study.metrics,
+        "metrics": study.scoring.metrics,
+        "repeats": study.scoring.repeats,
         "intervals": study.intervals.model_dump(),
         "cells": cells,
     }
@@ -146,8 +149,9 @@ def read_study(workspace: Workspace, name: str) -> Study:
         for cell in content["cells"]:
             seeds = cell.pop("seeds")
             trials += [validated(TrialSpec, {**cell, "seed": seed}, "") for seed in seeds]
+        scoring = Scoring(content["metrics"], content.get("repeats", 1))
         intervals = validated(IntervalsConfig, content["intervals"], "intervals.")
-        return Study(content["name"], content["description"], content["metrics"], intervals, trials)
+        return Study(content["name"], content["description"], scoring, intervals, trials)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
             f"{path} is damaged ({' '.join(str(error).split())[:200]}); delete it and run the study again: "
@@ -155,13 +159,13 @@ def read_study(workspace: Workspace, name: str) -> Study:
         ) from error
 
 
-def state(trial: TrialSpec, workspace: Workspace, metrics: Metrics) -> State:
+def state(trial: TrialSpec, workspace: Workspace, scoring: Scoring) -> State:
     """What became of a trial so far."""
     path = workspace.record(trial.id)
     running = (workspace.trial(trial.id) / "progress.json").exists() and is_locked(trial, workspace)
     if path.exists() and not running:
         record = read_record(path)
-        return "waiting" if missing_scores(record, metrics) else record.status
+        return "waiting" if missing_scores(record, scoring) else record.status
     if running:
         return "running"
     folder = workspace.trial(trial.id)
@@ -181,12 +185,12 @@ def is_locked(trial: TrialSpec, workspace: Workspace) -> bool:
 def pending(study: Study, workspace: Workspace) -> list[TrialSpec]:
     """The trials that still need work: no record yet, a crash to try again, or a metric to add."""
     done = {"finished", "diverged"}
-    return [trial for trial in study.trials if state(trial, workspace, study.metrics) not in done]
+    return [trial for trial in study.trials if state(trial, workspace, study.scoring) not in done]
 
 
 def count_states(study: Study, workspace: Workspace) -> Counter[State]:
     """How many trials are in each state."""
-    return Counter(state(trial, workspace, study.metrics) for trial in study.trials)
+    return Counter(state(trial, workspace, study.scoring) for trial in study.trials)
 
 
 def collect_traversals(study: Study, workspace: Workspace) -> Path:

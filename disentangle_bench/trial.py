@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
 import traceback
 from collections.abc import Iterator
@@ -38,10 +39,26 @@ Metrics = dict[str, list[str]]  # protocols by metric
 
 
 @dataclass(frozen=True)
+class Scoring:
+    """How a finished trial is scored: protocols by metric, and by how many of the metric's own seeds each.
+
+    The first seed is the trial's and gives the score; the others tell how far its sampling moves it. A protocol that
+    takes minutes has one.
+    """
+
+    metrics: Metrics
+    repeats: int = 1
+
+    def repeats_of(self, metric: str, protocol: str) -> int:
+        """The metric's seeds under one protocol."""
+        return 1 if protocol in registry.get("metric", metric).slow else self.repeats
+
+
+@dataclass(frozen=True)
 class TrialOptions:
     """What to do beside training; none of it changes a score."""
 
-    metrics: Metrics
+    scoring: Scoring
     intervals: Intervals = field(default_factory=Intervals)
     tensorboard: bool = False
     retries: int = 1
@@ -60,7 +77,7 @@ def run_trial(spec: TrialSpec, workspace: Workspace, options: TrialOptions) -> R
     folder = workspace.trial(spec.id)
     with workspace.lock(spec.id):
         record = existing_record(workspace, spec)
-        if record is not None and not missing_scores(record, options.metrics):
+        if record is not None and not missing_scores(record, options.scoring):
             return record
         heartbeat = Heartbeat(folder)
         try:
@@ -93,16 +110,25 @@ def existing_record(workspace: Workspace, spec: TrialSpec) -> Record | None:
     return None if record is not None and record.status == "failed" else record
 
 
-def missing_scores(record: Record, metrics: Metrics) -> Metrics:
-    """The metrics and protocols that a finished trial's record lacks, or has from a plugin's older source."""
+def missing_scores(record: Record, scoring: Scoring) -> Metrics:
+    """The metrics and protocols that a finished trial's record lacks, or has of fewer seeds or an older plugin."""
     if record.status != "finished":
         return {}
     missing = {}
-    for metric, protocols in metrics.items():
+    for metric, protocols in scoring.metrics.items():
         changed = record.metric_sources.get(metric) != registry.source_hash("metric", metric)
         known = {} if changed else record.scores.get(metric, {})
-        missing[metric] = [protocol for protocol in protocols if protocol not in known]
+        missing[metric] = [
+            protocol
+            for protocol in protocols
+            if protocol not in known or repeats_in(known[protocol]) < scoring.repeats_of(metric, protocol)
+        ]
     return {metric: protocols for metric, protocols in missing.items() if protocols}
+
+
+def repeats_in(result: dict[str, Any]) -> float:
+    """How many of the metric's seeds are behind a recorded result; a skipped metric needs no more."""
+    return math.inf if "skip" in result else result.get("sampling", {}).get("repeats", 1)
 
 
 def failure(spec: TrialSpec, cause: str, trace: str | None) -> Record:
@@ -158,7 +184,7 @@ class Attempt:
             if not (self.folder / "codes.npy").exists():
                 trainer.restore()
             codes = self.codes(trainer)
-        scores = self.score(codes, missing_scores(record, self.options.metrics))
+        scores = self.score(codes, missing_scores(record, self.options.scoring), self.options.scoring.repeats)
         for metric, protocols in scores.items():
             source = registry.source_hash("metric", metric)
             known = record.scores.get(metric, {}) if record.metric_sources.get(metric) == source else {}
@@ -185,7 +211,7 @@ class Attempt:
 
         def score_along(model: Model, step: int) -> dict[str, Any]:
             codes = finite(encode_grid(model, trainer.images, self.beat("encode", "images")))
-            scores = self.score(codes, self.options.metrics)
+            scores = self.score(codes, self.options.scoring.metrics)
             self.heartbeat.begin("train", trainer.config.steps, done=step)
             return scores
 
@@ -209,8 +235,9 @@ class Attempt:
         write_file(path, buffer.getvalue())
         return codes
 
-    def score(self, codes: np.ndarray, metrics: Metrics) -> dict[str, dict[str, dict[str, Any]]]:
+    def score(self, codes: np.ndarray, metrics: Metrics, repeats: int = 1) -> dict[str, dict[str, dict[str, Any]]]:
         """Scores of codes (N, D) by metric and protocol."""
+        scoring = Scoring(metrics, repeats)
         scores: dict[str, dict[str, dict[str, Any]]] = {}
         if not metrics:
             return scores
@@ -220,7 +247,8 @@ class Attempt:
         for done, (metric, protocol) in enumerate(pairs, start=1):
             reason = registry.get("metric", metric).skip(self.dataset)
             with timed(self.seconds, f"score/{metric}/{protocol}"):
-                result = {"skip": reason} if reason else score_table(metric, table, protocol, self.spec.seed)
+                seeds = scoring.repeats_of(metric, protocol)
+                result = {"skip": reason} if reason else score_table(metric, table, protocol, self.spec.seed, seeds)
             scores.setdefault(metric, {})[protocol] = result
             if "score" in result:
                 self.heartbeat.scores[f"{metric}/{protocol}"] = result["score"]

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from disentangle_bench.config import Numerics, TrialSpec
 from disentangle_bench.errors import UserError
@@ -55,6 +56,20 @@ def test_statistics_worked_by_hand():
     assert (row["min"], row["max"], row["seeds"], row["failures"]) == (0.1, 0.9, 8, 0)
     assert (row["floor"], row["ceiling"]) == (0.2, 1.0)
     assert row["ci95_low"] < 0.525 < row["ci95_high"]
+
+
+def test_the_metrics_sampling_error_stands_apart_from_the_spread_over_training_seeds():
+    records = [record(seed=s, value=v) for s, v in enumerate((0.2, 0.8))]
+    for one, spread in zip(records, (0.03, 0.04), strict=True):
+        one.scores["kim"]["robust"]["sampling"] = {"repeats": 5, "score": spread}
+    table, models = board(records)
+    row = models.loc["ib-gan"]
+    assert row["sampling_sd"] == pytest.approx(np.sqrt((0.03**2 + 0.04**2) / 2))
+    assert row["sd"] == pytest.approx(0.6 / np.sqrt(2))
+    assert row["repeats"] == 5
+    shown = shown_text(table)
+    assert "± 0.035" in shown
+    assert "sampling" not in shown_text(board([record()])[0])
 
 
 def test_failures_and_divergences_are_counted_and_never_dropped():
@@ -151,13 +166,16 @@ def test_the_csv_has_all_columns_and_no_nan(tmp_path):
 
 
 def test_tables_fit_a_hundred_columns():
-    from rich.console import Console
-
     table, _ = board([record(m, s, 0.123456) for m in ("ib-gan", "a-model-of-a-long-name") for s in range(6)])
+    assert max(map(len, shown_text(table).splitlines())) <= 100
+
+
+def shown_text(table: pd.DataFrame) -> str:
+    """The leaderboard as a terminal of 100 columns shows it."""
     console = Console(width=100, file=io.StringIO())
     for shown in rich_tables(table):
         console.print(shown)
-    assert max(map(len, console.file.getvalue().splitlines())) <= 100
+    return console.file.getvalue()
 
 
 def test_no_records_give_an_empty_table():

@@ -23,7 +23,7 @@ from disentangle_bench.testing import oracle_codes
 NAMES = ("shape", "scale", "orientation", "x", "y")
 DSPRITES = (3, 6, 40, 32, 32)
 SMALL = (3, 4, 10, 8, 8)
-METRICS = ("mig", "mig-sup", "sap", "modularity-explicitness")
+METRICS = ("mig", "mig-sup", "dcimig", "sap", "modularity-explicitness")
 PROTOCOLS = [(name, protocol) for name in METRICS for protocol in registry.get("metric", name).protocols]
 GAPS = [pair for pair in PROTOCOLS if pair[0] != "modularity-explicitness"]
 LN2 = float(np.log(2))
@@ -171,6 +171,21 @@ class TestByHand:
             assert np.allclose(scores["mutual_information"], [[LN2, LN2], [0, LN2]], rtol=1e-12, atol=1e-15)
             assert scores["score"] == pytest.approx(0.5)  # code 0 knows both alike, code 1 only one
         assert score("mig", codes, factors, "robust")["score"] == pytest.approx(0.5)
+
+    def test_a_factor_counts_by_the_code_that_knows_it_and_little_else(self) -> None:
+        """I = [[ln 2, ln 2], [0, ln 2]]: code 0 belongs to factor 0 with no gap, code 1 to factor 1 with all of ln 2.
+
+        So S = (0, ln 2), over entropies of 2 ln 2. A third code, again the second bit, and one of noise change nothing.
+        """
+        a, b = self.FACTORS[:, 0], self.FACTORS[:, 1]
+        noise = np.arange(len(a)) % 25  # the factor that is left out of these two, so independent of both
+        for codes in (np.column_stack([2 * a + b, b]), np.column_stack([2 * a + b, b, -b, noise])):
+            for protocol in ("carbonneau", "robust"):
+                scores = score("dcimig", codes, self.FACTORS[:, :2], protocol)
+                assert scores["score"] == pytest.approx(0.5)
+                assert scores["code_of_factor"] == [-1, 1]
+        swapped = score("dcimig", np.column_stack([b, a]), self.FACTORS[:, :2], "robust")
+        assert (swapped["score"], swapped["code_of_factor"]) == (1.0, [1, 0])
 
     def test_one_code_leads_by_all_that_it_knows(self) -> None:
         codes, factors = self.FACTORS[:, [0]], self.FACTORS[:, :2]
@@ -415,7 +430,9 @@ class TestAnyInput:
         codes = np.random.default_rng(0).standard_normal((24, 2))
         assert set(score(name, codes, np.zeros((24, 2), int), protocol)) == {"skip"}
         one = score(name, codes, FACTORS[:, [2]], protocol)
-        assert set(one) == {"skip"} if name in ("mig-sup", "modularity-explicitness") else 0 <= one["score"] <= 1
+        assert (
+            set(one) == {"skip"} if name in ("mig-sup", "dcimig", "modularity-explicitness") else 0 <= one["score"] <= 1
+        )
 
     @any_protocol
     def test_two_rows(self, name: str, protocol: str) -> None:
@@ -459,7 +476,7 @@ class TestSymmetries:
             tolerance = 0.01 if key == "explicitness" else 1e-12  # the classifier's iterations round differently
             assert after[key] == pytest.approx(before[key], abs=tolerance)
 
-    @pytest.mark.parametrize("name", ["mig", "mig-sup", "sap"])
+    @pytest.mark.parametrize("name", ["mig", "mig-sup", "dcimig", "sap"])
     def test_robust_knows_ranks_alone(self, name: str) -> None:
         """Any strictly monotone map of a code leaves its score."""
         codes = oracle_codes(grid(SMALL), "rotated")

@@ -12,10 +12,11 @@ from conftest import command_line, environment
 
 from disentangle_bench import load_trial, registry
 from disentangle_bench.config import load_study, resolve_trials
+from disentangle_bench.contracts import CodeTable
 from disentangle_bench.errors import UserError
 from disentangle_bench.records import read_record
 from disentangle_bench.trainer import Intervals
-from disentangle_bench.trial import TrialOptions, run_trial
+from disentangle_bench.trial import Scoring, TrialOptions, run_trial
 
 METRICS = {"factor-vae": ["robust"]}
 
@@ -26,8 +27,8 @@ def spec(place, model="ib-gan", seed=0, *settings):
     return resolve_trials(study, {"tiny": registry.get("dataset", "tiny")(place.data)})[0]
 
 
-def options(metrics=METRICS, **changes):
-    return TrialOptions(metrics, **changes)
+def options(metrics=METRICS, repeats=1, **changes):
+    return TrialOptions(Scoring(metrics, repeats), **changes)
 
 
 def test_a_trial_leaves_its_record_codes_curves_and_picture(place):
@@ -83,6 +84,30 @@ def test_the_same_trial_twice_gives_the_same_bytes(place, tmp_path):
     assert (place.trial(trial.id) / "codes.npy").read_bytes() == (
         tmp_path / "again/runs" / trial.id / "codes.npy"
     ).read_bytes()
+
+
+def test_repeats_tell_the_metrics_own_sampling_error_and_leave_the_score_alone(place):
+    from disentangle_bench.metrics import generator, score
+
+    trial = spec(place, seed=2)
+    once = run_trial(trial, place, options({"factor-vae": ["robust"]})).scores["factor-vae"]["robust"]
+    assert "sampling" not in once
+    checkpoint = (place.trial(trial.id) / "checkpoint.pt").stat().st_mtime_ns
+    again = run_trial(trial, place, options({"factor-vae": ["robust"]}, repeats=3))
+    assert (place.trial(trial.id) / "checkpoint.pt").stat().st_mtime_ns == checkpoint, "repeats retrain nothing"
+    result = again.scores["factor-vae"]["robust"]
+    assert result["score"] == once["score"]
+    metric = registry.get("metric", "factor-vae")
+    dataset = registry.get("dataset", "tiny")(place.data)
+    codes, factors = np.load(place.trial(trial.id) / "codes.npy"), dataset.factors(np.arange(96))
+    table, settings = CodeTable(codes, factors), metric.protocols["robust"]
+    each = [metric.compute(table, settings, generator(2, "factor-vae", "robust", r))["score"] for r in range(3)]
+    assert result["sampling"] == {"repeats": 3, "score": pytest.approx(np.std(each, ddof=1))}
+    assert result["sampling"]["score"] > 0
+    assert score("factor-vae", codes, factors, "robust", 2, repeats=3)["sampling"] == result["sampling"]
+    written = place.record(trial.id).read_bytes()
+    run_trial(trial, place, options({"factor-vae": ["robust"]}, repeats=2))
+    assert place.record(trial.id).read_bytes() == written, "fewer repeats than are there change nothing"
 
 
 def test_scores_along_the_training(place):

@@ -35,6 +35,7 @@ def score(
     protocol: str = "locatello",
     seed: int = 0,
     *,
+    repeats: int = 1,
     factor_names: tuple[str, ...] = (),
     same_image: Mapping[str, Mapping[int, int]] | None = None,
 ) -> dict[str, Any]:
@@ -44,15 +45,22 @@ def score(
     factors: (N, K), whole numbers; the index of each generative factor's value. The rows need not be a full grid.
     factor_names: K names, for messages and details.
     same_image: {factor name: {value: the value whose images it repeats}}; used by `robust` protocols.
+    repeats: how many of the metric's seeds to score by; see `score_table`.
 
     The same arguments give the same bytes. A mistake in them raises `UserError`, a `ValueError`.
     """
     table = CodeTable(np.asarray(codes), np.asarray(factors), tuple(factor_names), same_image or {})
-    return score_table(metric, table, protocol, seed)
+    return score_table(metric, table, protocol, seed, repeats)
 
 
-def score_table(metric: str, table: CodeTable, protocol: str = "locatello", seed: int = 0) -> dict[str, Any]:
+def score_table(
+    metric: str, table: CodeTable, protocol: str = "locatello", seed: int = 0, repeats: int = 1
+) -> dict[str, Any]:
     """As `score`, on a `CodeTable`; scoring many metrics on one table shares its index of factor values.
+
+    With `repeats` above 1 the same codes are scored by that many seeds of the metric. The result is the first one's,
+    as without repeats, and beside it {"sampling": {"repeats": n, key: standard deviation over them}}: the metric's own
+    sampling error, which training seeds have nothing to do with.
 
     The generator depends on the seed, the metric's name and the protocol's name alone, so that adding a metric to a
     study changes no other score. Every number in the result is finite and of a plain Python type; if a metric breaks
@@ -63,7 +71,22 @@ def score_table(metric: str, table: CodeTable, protocol: str = "locatello", seed
         raise unknown(f"protocol of {metric}", protocol, chosen.protocols)
     if protocol in chosen.slow:
         sys.stderr.write(f"{metric}, {protocol}: {chosen.slow[protocol]}\n")
-    result = chosen.compute(table, chosen.protocols[protocol], generator(seed, metric, protocol))
+    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+        raise UserError(f"repeats must be a whole number from 1 up, not {repeats!r}.")
+    result = _score_once(chosen, table, protocol, generator(seed, metric, protocol))
+    if "skip" in result or repeats == 1:
+        return result
+    others = [
+        _score_once(chosen, table, protocol, generator(seed, metric, protocol, repeat)) for repeat in range(1, repeats)
+    ]
+    spread = {key: float(np.std([each[key] for each in (result, *others)], ddof=1)) for key in chosen.keys}
+    return result | {"sampling": {"repeats": repeats, **spread}}
+
+
+def _score_once(chosen: Metric, table: CodeTable, protocol: str, rng: np.random.Generator) -> dict[str, Any]:
+    """A metric's result by one seed, checked."""
+    metric = chosen.name
+    result = chosen.compute(table, chosen.protocols[protocol], rng)
     if set(result) == {"skip"} and isinstance(result["skip"], str):
         return result
     missing = [key for key in chosen.keys if not isinstance(result.get(key), int | float | np.number)]
@@ -138,11 +161,15 @@ def _encode_grid(encode: Callable[[np.ndarray], npt.ArrayLike], dataset: Dataset
     return codes
 
 
-def generator(seed: int, metric: str, protocol: str) -> np.random.Generator:
-    """The random generator of one score; SHA-256 because Python's own `hash` of a string changes between processes."""
+def generator(seed: int, metric: str, protocol: str, repeat: int = 0) -> np.random.Generator:
+    """The random generator of one score, or of its repeat.
+
+    SHA-256, because Python's own `hash` of a string changes between processes.
+    """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise UserError(f"seed must be a whole number from 0 up, not {seed!r}.")
-    digest = hashlib.sha256(f"{metric}/{protocol}".encode()).digest()
+    name = f"{metric}/{protocol}/{repeat}" if repeat else f"{metric}/{protocol}"
+    digest = hashlib.sha256(name.encode()).digest()
     words = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, len(digest), 4)]
     return np.random.default_rng(np.random.SeedSequence([int(seed), *words]))
 
