@@ -170,9 +170,9 @@ def status(
 ) -> None:
     """Show each cell of a study, and each trial that is not finished."""
     from disentangle_bench import study as studies
-    from disentangle_bench.display import sentence
     from disentangle_bench.heartbeat import read_beat
     from disentangle_bench.records import read_record
+    from disentangle_bench.watch import sentence
 
     place = workspace(results, data_root, plugin)
     study = studies.read_study(place, name)
@@ -199,27 +199,49 @@ def status(
 
 @app.command()
 def score(
-    trial: Annotated[str, typer.Argument(help="A trial's id, or the beginning of it.")],
+    trial: Annotated[
+        str | None, typer.Argument(metavar="[TRIAL]", help="A trial's id, or the beginning of it.")
+    ] = None,
+    codes: Annotated[Path | None, typer.Option(help="Your own codes instead: (N, D), .npz or .npy.")] = None,
+    factors: Annotated[Path | None, typer.Option(help="Their factors: (N, K) whole numbers, .npz or .npy.")] = None,
     metric: Annotated[
         list[str], typer.Option(help="METRIC or METRIC/PROTOCOL; repeatable [default: all, robust].")
     ] = [],  # noqa: B006
-    seed: Annotated[int | None, typer.Option(min=0, help="The metric's seed [default: the trial's].")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The metric's seed [default: the trial's, or 0].")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="The metric's seeds: shows how far sampling moves a score.")] = 1,
+    csv: Annotated[Path | None, typer.Option(help="Also write the numbers here.")] = None,
     results: Results = None,
     data_root: Data = None,
     plugin: Plugins = [],  # noqa: B006
 ) -> None:
-    """Score a finished trial again from its stored codes. Its record is not changed."""
-    from disentangle_bench.finished import score_trial
+    """Score a finished trial's stored codes again, or codes of your own. No record is changed."""
+    from disentangle_bench import scoring
 
-    place = workspace(results, data_root, plugin)
+    dataset = None
+    if trial is not None and codes is None and factors is None:
+        from disentangle_bench.finished import trial_table
+
+        record, dataset, table = trial_table(trial, workspace(results, data_root, plugin))
+        seed = record.spec.seed if seed is None else seed
+    elif trial is None and codes is not None:
+        for path in plugin:
+            registry.load_plugin(path)
+        table = scoring.read_table(codes, factors)
+    else:
+        raise UserError("score takes either a TRIAL, or --codes with --factors.")
     with Bar("scoring") as progress:
-        scores = score_trial(trial, place, metric, seed, progress)
-    table = Table()
-    for column in ("metric", "protocol", "result", "value"):
-        table.add_column(column, justify="right" if column == "value" else "left")
-    for name, protocol, key, value in scores:
-        table.add_row(name, protocol, key, f"{value:.6f}" if isinstance(value, float) else str(value))
-    console().print(table)
+        rows = scoring.score_rows(table, metric, seed or 0, repeats, dataset, progress)
+    shown = Table()
+    for column in ("metric", "protocol", "result", "value", *(["sampling"] if repeats > 1 else [])):
+        shown.add_column(column, justify="right" if column in ("value", "sampling") else "left")
+    for row in rows:
+        value = f"{row.value:.6f}" if isinstance(row.value, float) else str(row.value)
+        spread = [] if repeats == 1 else ["" if row.sampling is None else f"± {row.sampling:.6f}"]
+        shown.add_row(row.metric, row.protocol, row.key, value, *spread)
+    console().print(shown)
+    if csv is not None:
+        scoring.write_rows(rows, csv)
+        console().print(f"scores  {csv}", markup=False)
 
 
 @app.command()

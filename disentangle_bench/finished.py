@@ -1,18 +1,16 @@
-"""What can be done with a finished trial: load its model, and score its stored codes again."""
+"""What can be done with a finished trial: load its model, and its stored codes."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from disentangle_bench import datasets, registry
 from disentangle_bench.codes import encode_images
 from disentangle_bench.config import TrialSpec
-from disentangle_bench.contracts import CodeTable, Dataset, Progress, silent
-from disentangle_bench.errors import UserError, unknown
-from disentangle_bench.metrics import score_table
+from disentangle_bench.contracts import CodeTable, Dataset
+from disentangle_bench.errors import UserError
 from disentangle_bench.models.base import Model
 from disentangle_bench.records import Record, Workspace, read_record, results_root
 from disentangle_bench.trainer import build_model, load_checkpoint
@@ -68,43 +66,8 @@ def finished_record(workspace: Workspace, prefix: str) -> Record:
     return record
 
 
-def score_trial(
-    trial: str, workspace: Workspace, wanted: list[str], seed: int | None = None, progress: Progress = silent
-) -> list[tuple[str, str, str, Any]]:
-    """(metric, protocol, key, value) of a trial's stored codes; the numbers, and not the matrices among the details.
-
-    wanted: METRIC, all its protocols, or METRIC/PROTOCOL each; if empty, every metric under `robust`. seed: the
-    metric's; none: the trial's.
-    """
+def trial_table(trial: str, workspace: Workspace) -> tuple[Record, Dataset, CodeTable]:
+    """A finished trial's record, its dataset, and its stored codes as a table."""
     record = finished_record(workspace, trial)
-    pairs = [pair for name in wanted for pair in protocols(name)] or default_protocols()
     dataset = datasets.load(record.spec.dataset, workspace.data)
-    table = CodeTable.of(dataset, read_codes(workspace.trial(record.id) / "codes.npy"))
-    rows: list[tuple[str, str, str, Any]] = []
-    for done, (metric, protocol) in enumerate(pairs, start=1):
-        reason = registry.get("metric", metric).skip(dataset)
-        chosen = record.spec.seed if seed is None else seed
-        result = {"skip": reason} if reason else score_table(metric, table, protocol, chosen)
-        rows += [
-            (metric, protocol, key, value) for key, value in result.items() if isinstance(value, int | float | str)
-        ]
-        progress(done, len(pairs))
-    return rows
-
-
-def default_protocols() -> list[tuple[str, str]]:
-    """Every metric under `robust`, or under its first protocol where it has no such."""
-    chosen = []
-    for name in registry.names("metric"):
-        known = registry.get("metric", name).protocols
-        chosen.append((name, "robust" if "robust" in known else next(iter(known))))
-    return chosen
-
-
-def protocols(name: str) -> list[tuple[str, str]]:
-    """(metric, protocol) pairs of METRIC, all its protocols, or METRIC/PROTOCOL."""
-    metric, slash, protocol = name.partition("/")
-    known = registry.get("metric", metric).protocols
-    if slash and protocol not in known:
-        raise unknown(f"protocol of {metric}", protocol, known)
-    return [(metric, protocol)] if slash else [(metric, each) for each in known]
+    return record, dataset, CodeTable.of(dataset, read_codes(workspace.trial(record.id) / "codes.npy"))

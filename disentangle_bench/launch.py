@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from disentangle_bench.config import TrialSpec
-from disentangle_bench.display import Watch
 from disentangle_bench.errors import UserError
 from disentangle_bench.records import Workspace, write_record
 from disentangle_bench.trial import TrialOptions, existing_record, failure, run_trial
+from disentangle_bench.watch import Watch
 
 RAY_ENVIRONMENT = {  # read when Ray is imported
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -6,6 +6,7 @@ import re
 import resource
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from conftest import TESTS, command_line, environment
 
 from disentangle_bench.errors import UserError
+from disentangle_bench.metrics import score
 from disentangle_bench.records import read_record
 
 KIM = ["--set", "metrics={factor-vae: [robust]}"]  # one score instead of five, to be quick
@@ -363,6 +365,14 @@ def test_seeds_can_be_added(tmp_path, command):
         (["status", "nothing"], "unknown study"),
         (["leaderboard", "nothing"], "unknown study"),
         (["score", "ffff"], "there is no such record"),
+        (["score"], "either a TRIAL, or --codes with --factors"),
+        (["score", "ffff", "--codes", "c.npy"], "either a TRIAL, or --codes with --factors"),
+        (["score", "--codes", "c.npy"], "--factors is missing"),
+        (["score", "--codes", "none.npz"], "there is no such file"),
+        (["score", "--codes", "file", "--factors", "c.npy"], "is no .npy or .npz file of numbers"),
+        (["score", "--codes", "one.npz"], "none is named 'factors'"),
+        (["score", "--codes", "c.npy", "--factors", "c.npy"], "factors must be whole numbers"),
+        (["score", "--codes", "c.npy", "--factors", "short.npy"], "each image needs both"),
         (["traverse", "ffff"], "there is no such record"),
         (["datasets", "prepare", "dsprits"], "unknown dataset 'dsprits'. Did you mean 'dsprites'?"),
         (["datasets", "prepare", "dsprites", "--data-root", "file/below"], "file"),
@@ -372,7 +382,36 @@ def test_a_mistake_is_one_sentence_and_status_2(tmp_path, command, arguments, se
     (tmp_path / "file").write_text("a file where a folder should be")
     (tmp_path / "file.py").write_text("this is no Python")
     (tmp_path / "binary.yaml").write_bytes(b"models: \xff\xfe")
+    np.save(tmp_path / "c.npy", np.full((4, 2), 0.5))
+    np.save(tmp_path / "short.npy", np.ones((3, 2), dtype=int))
+    np.savez(tmp_path / "one.npz", codes=np.ones((4, 2)))
     assert sentence in mistake(command(*arguments))
+
+
+def test_people_who_bring_only_arrays(tmp_path, command):
+    """Whatever the arrays lie in, the numbers are those of the function, and torch is never imported."""
+    factors = np.stack(np.unravel_index(np.arange(240), (3, 8, 10)), axis=1)
+    codes = factors + 0.3 * np.random.default_rng(0).standard_normal((240, 3))
+    np.savez(tmp_path / "both.npz", codes=codes, factors=factors)
+    np.save(tmp_path / "c.npy", codes)
+    np.savez_compressed(tmp_path / "f.npz", factors)
+    asked = ["--metric", "factor-vae/robust", "--metric", "mig/locatello", "--repeats", "3", "--csv", "out.csv"]
+    tables = []
+    for files in (["--codes", "both.npz"], ["--codes", "c.npy", "--factors", "f.npz"]):
+        done = command("score", *files, *asked)
+        assert done.returncode == 0, done.stderr
+        tables.append(pd.read_csv(tmp_path / "out.csv", dtype={"value": float}))
+    assert tables[0].equals(tables[1])
+    for metric, protocol in (("factor-vae", "robust"), ("mig", "locatello")):
+        expected = score(metric, codes, factors, protocol, repeats=3)
+        row = tables[0].query("metric == @metric and key == 'score'").iloc[0]
+        assert (row["protocol"], row["value"], row["sampling"]) == (
+            protocol, expected["score"], expected["sampling"]["score"],
+        )  # fmt: skip
+    loaded = (
+        "import sys; from disentangle_bench import cli, scoring; sys.exit(bool({'torch', 'ray'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", loaded]).returncode == 0
 
 
 def test_a_damaged_record_study_or_checkpoint_is_a_sentence(tmp_path, command):
