@@ -9,7 +9,9 @@ import pandas as pd
 
 from disentangle_bench import registry
 from disentangle_bench.calibration import calibrate
+from disentangle_bench.comparisons import compare
 from disentangle_bench.contracts import Dataset, Progress, silent
+from disentangle_bench.display import Bar
 from disentangle_bench.leaderboard import MetricFacts, leaderboard, read_published
 from disentangle_bench.records import Record, Workspace, read_records
 from disentangle_bench.study import Study
@@ -23,13 +25,14 @@ def study_leaderboard(
     Floors and ceilings are computed once and kept under `results/runs`.
     """
     records = [only(record, study) for record in read_records(workspace, [trial.id for trial in study.trials])]
+    add_comparisons(records, study, workspace)
     needed = sorted(
         {
             (record.spec.dataset, metric, protocol, record.code_width)
             for record in records
             if record.code_width is not None
-            for metric, protocols in record.scores.items()
-            for protocol in protocols
+            for metric in study.scoring.metrics
+            for protocol in record.scores.get(metric, {})
         }
     )
     cache = workspace.results / "runs" / "calibration"
@@ -41,12 +44,31 @@ def study_leaderboard(
     for name, protocols in study.scoring.metrics.items():
         metric = registry.get("metric", name)
         facts[name] = MetricFacts(metric.keys, metric.higher_is_better, tuple(protocols))
+    for name, protocols in study.comparisons.items():
+        facts[name] = MetricFacts(("score",), True, tuple(protocols), comparison=True)
     table = leaderboard(records, facts, ends, read_published(published_folder(workspace)))
-    order = {
-        pair: i for i, pair in enumerate((m, p) for m, protocols in study.scoring.metrics.items() for p in protocols)
-    }
+    order = {pair: i for i, pair in enumerate((name, p) for name, fact in facts.items() for p in fact.protocols)}
     place = pd.Series([order[pair] for pair in zip(table["metric"], table["protocol"], strict=True)], dtype="int64")
     return table.assign(place=place).sort_values(["dataset", "place"], kind="stable").drop(columns="place")
+
+
+def add_comparisons(records: list[Record], study: Study, workspace: Workspace) -> None:
+    """Give each finished record its scores by the other seeds of its cell, or the reason why it has none."""
+    cells: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        if record.status == "finished":
+            spec = record.spec
+            cells.setdefault((spec.dataset, spec.model, spec.configuration), []).append(record)
+    for (dataset, model, _), cell in cells.items():
+        for name, protocols in study.comparisons.items():
+            for protocol in protocols:
+                with Bar(f"{name}/{protocol} of {model} on {dataset}") as progress:
+                    scores = compare(name, protocol, cell, workspace, progress)
+                for record in cell:
+                    result = (
+                        {"score": scores[record.id]} if scores else {"skip": "it compares two finished seeds or more"}
+                    )
+                    record.scores.setdefault(name, {})[protocol] = result
 
 
 def published_folder(workspace: Workspace) -> Path:

@@ -135,6 +135,7 @@ class StudyConfig(BaseModel):
         "factor-vae": ["robust", "locatello", "ib-gan"],
         "beta-vae": ["robust", "locatello"],
     }
+    comparisons: dict[str, Names] = Field({}, description="scores of the seeds by one another, without labels")
     repeats: int = Field(3, ge=1, description="a metric's own seeds, by which each encoder is scored")
     intervals: IntervalsConfig = IntervalsConfig()
     numerics: dict[str, Any] = Field({}, description="device (auto, cpu, cuda), threads, precision, mode")
@@ -154,11 +155,16 @@ def load_study(source: str | None, changes: Mapping[str, Any], settings: list[st
     for model in study.overrides:
         if model not in study.models:
             raise unknown("model in overrides", model, study.models)
-    for metric, protocols in study.metrics.items():
-        known = registry.get("metric", metric).protocols
-        for protocol in protocols:
-            if protocol not in known:
-                raise unknown(f"protocol of {metric}", protocol, known)
+    lists: list[tuple[registry.Kind, dict[str, list[str]]]] = [
+        ("metric", study.metrics),
+        ("comparison", study.comparisons),
+    ]
+    for kind, asked in lists:
+        for name, protocols in asked.items():
+            known = registry.get(kind, name).protocols
+            for protocol in protocols:
+                if protocol not in known:
+                    raise unknown(f"protocol of {name}", protocol, known)
     return study
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -233,8 +233,9 @@ class Metric:
 class Comparison:
     """A score of several trained models by one another, which needs no label; higher is better, 0 to 1.
 
-    compute: what it takes differs between comparisons and stands in its docstring; it returns {"scores": [one a model],
-        ...}, every number finite.
+    compute: (what it needs of each model, protocol's name, progress=...) -> {"scores": [one a model], ...}, all finite.
+    needs: "codes", the models' codes (N, D_i) of the same N images; or "peers", each model as a
+        `metrics.model_centrality.Peer`, which generates and encodes.
     protocols: settings by name; the name fixes all that could change the scores.
     """
 
@@ -242,4 +243,5 @@ class Comparison:
     title: str
     cite: str
     compute: Callable[..., dict[str, Any]]
+    needs: Literal["codes", "peers"]
     protocols: Mapping[str, Any]

@@ -46,11 +46,13 @@ class MetricFacts:
     keys: tuple[str, ...]
     higher_is_better: bool
     protocols: tuple[str, ...]  # those that the table shows
+    comparison: bool = False  # of seeds by one another: it can select one of them
 
 
 def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) -> pd.DataFrame:
     """One row a trial × metric × protocol × key; `value` is missing where the trial failed or the metric skipped."""
     asked = [(metric, protocol) for metric, fact in facts.items() for protocol in fact.protocols]
+    criteria = selections(facts)
     rows = []
     for record in records:
         base = {
@@ -64,6 +66,8 @@ def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) ->
             "code_width": record.code_width,
             "numerics": " ".join(str(value) for value in record.spec.numerics.model_dump().values()),
         }
+        for column, (name, protocol) in criteria.items():
+            base[column] = record.scores.get(name, {}).get(protocol, {}).get("score")
         for metric, protocol in asked:
             result = record.scores.get(metric, {}).get(protocol)
             if result is None and record.status == "finished":
@@ -79,6 +83,12 @@ def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) ->
     return pd.DataFrame(rows)
 
 
+def selections(facts: Mapping[str, MetricFacts]) -> dict[str, tuple[str, str]]:
+    """The columns that hold the score of the seed that a comparison ranks first, and the comparison's protocol."""
+    chosen = {name: fact.protocols for name, fact in facts.items() if fact.comparison}
+    return {f"by {name}/{protocol}": (name, protocol) for name, protocols in chosen.items() for protocol in protocols}
+
+
 def leaderboard(
     records: Iterable[Record], facts: Mapping[str, MetricFacts], ends: Ends, published: pd.DataFrame
 ) -> pd.DataFrame:
@@ -90,16 +100,18 @@ def leaderboard(
     crashed and diverged ones, and `mean_failures_at_floor` takes each of those at the chance floor. ci95 is the
     percentile bootstrap interval of the mean (2,000 resamples, fixed seed), given from 5 seeds on. `rank` is one more
     than the number of models whose interval lies wholly above, so overlapping intervals tie. Rows `oracle codes` and
-    `random codes` show the ceiling and the floor themselves. Empty cells have no value: nothing is NaN in the CSV.
+    `random codes` show the ceiling and the floor themselves. For each comparison of seeds there is one more column: the
+    score of the one seed that it ranks first, a selection that needs no labels. Empty cells have no value: nothing is NaN in the CSV.
     """
     frame = scores_frame(records, facts)
+    by = list(selections(facts))
     if frame.empty:
-        return pd.DataFrame(columns=COLUMNS)
-    rows = [summary(dict(zip(GROUP, names, strict=True)), group, ends) for names, group in frame.groupby(GROUP)]
+        return pd.DataFrame(columns=[*COLUMNS, *by])
+    rows = [summary(dict(zip(GROUP, names, strict=True)), group, ends, by) for names, group in frame.groupby(GROUP)]
     table = pd.DataFrame(rows).reindex(
-        columns=[*GROUP, *NUMBERS, "seeds", "repeats", "failures", "ci95", "numerics", "skipped"]
+        columns=[*GROUP, *NUMBERS, *by, "seeds", "repeats", "failures", "ci95", "numerics", "skipped"]
     )
-    table[NUMBERS] = table[NUMBERS].astype(np.float64)
+    table[[*NUMBERS, *by]] = table[[*NUMBERS, *by]].astype(np.float64)
     table = pd.concat([table, reference_rows(table)], ignore_index=True)
     table = table.merge(
         published_values(published), how="left", on=["model", "configuration", "metric", "protocol", "key", "dataset"]
@@ -109,11 +121,11 @@ def leaderboard(
     order = table["mean"].where(table["higher"], -table["mean"])
     table = table.assign(order=-order).sort_values(["dataset", "metric", "protocol", "key", "order", "model"])
     whole = dict.fromkeys(("steps", "seeds", "repeats", "failures"), "Int64")
-    return table.reindex(columns=COLUMNS).astype(whole).reset_index(drop=True)
+    return table.reindex(columns=[*COLUMNS, *by]).astype(whole).reset_index(drop=True)
 
 
-def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends) -> dict[str, Any]:
-    """The statistics of one group of trials that differ in their seed."""
+def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends, by: list[str]) -> dict[str, Any]:
+    """The statistics of one group of trials that differ in their seed; `by` are the columns of selections."""
     finished = group[group["status"] == "finished"]
     values = finished["value"].dropna().to_numpy(dtype=np.float64)
     failures = int((group["status"] != "finished").sum())
@@ -147,6 +159,10 @@ def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends) -> dict[str,
     sampling = finished["sampling_sd"].dropna().to_numpy(dtype=np.float64)
     if len(sampling):
         row |= {"sampling_sd": np.sqrt(np.mean(sampling**2)), "repeats": int(finished["repeats"].min())}
+    for column in by:
+        ranked = finished[finished[column].notna() & finished["value"].notna()]
+        if len(ranked):
+            row[column] = ranked["value"].iloc[int(np.argmax(ranked[column].to_numpy(dtype=np.float64)))]
     if floor is not None:
         row["mean_failures_at_floor"] = (values.sum() + failures * floor) / (len(values) + failures)
     if len(values) >= MIN_SEEDS:

@@ -18,7 +18,7 @@ from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.files import make_folder, write_file
 from disentangle_bench.records import Workspace, read_record
 from disentangle_bench.trainer import Intervals
-from disentangle_bench.trial import Scoring, TrialOptions, existing_record, missing_scores
+from disentangle_bench.trial import Metrics, Scoring, TrialOptions, existing_record, missing_scores
 
 STUDY_FORMAT = 1
 State = Literal["finished", "diverged", "failed", "running", "interrupted", "waiting"]
@@ -31,6 +31,7 @@ class Study:
     name: str
     description: str
     scoring: Scoring
+    comparisons: Metrics
     intervals: IntervalsConfig
     trials: list[TrialSpec]
 
@@ -58,7 +59,8 @@ def plan(config: StudyConfig, workspace: Workspace, data: dict[str, Dataset]) ->
     `UserError` with the difference.
     """
     scoring = Scoring(dict(config.metrics), config.repeats)
-    new = Study(config.name, config.description, scoring, config.intervals, resolve_trials(config, data))
+    trials = resolve_trials(config, data)
+    new = Study(config.name, config.description, scoring, dict(config.comparisons), config.intervals, trials)
     path = study_file(workspace, config.name)
     if not path.exists():
         return new
@@ -83,13 +85,13 @@ def plan(config: StudyConfig, workspace: Workspace, data: dict[str, Dataset]) ->
             continue
         known = {trial.id for trial in cells.get(key, [])}
         cells[key] = cells.get(key, []) + [trial for trial in trials if trial.id not in known]
-    asked, before = new.scoring.metrics, old.scoring.metrics
-    metrics = {
-        metric: list(dict.fromkeys([*asked.get(metric, []), *before.get(metric, [])])) for metric in [*asked, *before]
-    }
     ordered = [trial for trials in cells.values() for trial in sorted(trials, key=lambda trial: trial.seed)]
+    metrics, comparisons = (
+        {name: list(dict.fromkeys([*asked.get(name, []), *before.get(name, [])])) for name in [*asked, *before]}
+        for asked, before in ((new.scoring.metrics, old.scoring.metrics), (new.comparisons, old.comparisons))
+    )
     scoring = Scoring(metrics, max(new.scoring.repeats, old.scoring.repeats))
-    return Study(new.name, new.description, scoring, new.intervals, ordered)
+    return Study(new.name, new.description, scoring, comparisons, new.intervals, ordered)
 
 
 def without_seed(trial: TrialSpec) -> dict[str, Any]:
@@ -129,6 +131,7 @@ def write_study(study: Study, workspace: Workspace) -> None:
         "description": study.description,
         "metrics": study.scoring.metrics,
         "repeats": study.scoring.repeats,
+        "comparisons": study.comparisons,
         "intervals": study.intervals.model_dump(),
         "cells": cells,
     }
@@ -149,9 +152,10 @@ def read_study(workspace: Workspace, name: str) -> Study:
         for cell in content["cells"]:
             seeds = cell.pop("seeds")
             trials += [validated(TrialSpec, {**cell, "seed": seed}, "") for seed in seeds]
+        comparisons = content.get("comparisons", {})
         scoring = Scoring(content["metrics"], content.get("repeats", 1))
         intervals = validated(IntervalsConfig, content["intervals"], "intervals.")
-        return Study(content["name"], content["description"], scoring, intervals, trials)
+        return Study(content["name"], content["description"], scoring, comparisons, intervals, trials)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
             f"{path} is damaged ({' '.join(str(error).split())[:200]}); delete it and run the study again: "

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_bench.contracts import Comparison
+from disentangle_bench.contracts import Comparison, Progress, silent
 from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.metrics.factor_vae import ZERO_VARIANCE
 from disentangle_bench.metrics.preparation import unit_size
@@ -43,7 +43,9 @@ class Protocol:
 PROTOCOLS = {"infogan-cr": Protocol(100, 500)}
 
 
-def model_centrality(peers: Sequence[Peer], protocol: str = "infogan-cr", seed: int = 0) -> dict[str, Any]:
+def model_centrality(
+    peers: Sequence[Peer], protocol: str = "infogan-cr", seed: int = 0, *, progress: Progress = silent
+) -> dict[str, Any]:
     """Each model's mean similarity to the others (Lin et al. 2020); at least two models.
 
     A_ij is the FactorVAE score of encoder i on images of generator j, whose own codes are the factors: in turn, one of
@@ -64,6 +66,7 @@ def model_centrality(peers: Sequence[Peer], protocol: str = "infogan-cr", seed: 
     for j, generator in enumerate(peers):
         fixed, codes = _encoded_votes(generator, j, peers, chosen, np.random.default_rng([seed, j]))
         similarity[:, j] = [vote_score(each, fixed) for each in codes]
+        progress(j + 1, len(peers))
     both = (similarity + similarity.T) / 2
     np.fill_diagonal(both, 0)
     return {"scores": (both.sum(axis=1) / (len(peers) - 1)).tolist(), "similarity": similarity.tolist()}
@@ -123,5 +126,6 @@ COMPARISON = Comparison(
     cite="Lin et al., InfoGAN-CR and ModelCentrality: Self-supervised Model Training and Selection for Disentangling "
     "GANs, ICML 2020",
     compute=model_centrality,
+    needs="peers",
     protocols=PROTOCOLS,
 )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from disentangle_bench.contracts import CodeTable, Comparison
+from disentangle_bench.contracts import CodeTable, Comparison, Progress, silent
 from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.metrics.preparation import unit_size, varies
 
@@ -34,7 +34,11 @@ PROTOCOLS = {"lasso": Protocol("lasso"), "spearman": Protocol("spearman")}
 
 
 def udr(
-    codes: Sequence[npt.ArrayLike], protocol: str = "lasso", *, kl: Sequence[npt.ArrayLike] | None = None
+    codes: Sequence[npt.ArrayLike],
+    protocol: str = "lasso",
+    *,
+    kl: Sequence[npt.ArrayLike] | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Each model's median agreement with the others (Duan et al. 2020); at least two models.
 
@@ -66,6 +70,7 @@ def udr(
         for j, second in enumerate(features):
             if i != j and first.shape[1] and second.shape[1]:
                 pairwise[i, j] = relative_strength(_similarity(first, second, chosen))
+        progress(i + 1, len(features))
     scores = [float(np.median(np.delete(pairwise[:, i], i))) for i in range(len(tables))]
     return {"scores": scores, "pairwise": pairwise.tolist(), "active_codes": [int(use.sum()) for use in active]}
 
@@ -125,5 +130,6 @@ COMPARISON = Comparison(
     title="Unsupervised Disentanglement Ranking",
     cite="Duan et al., Unsupervised Model Selection for Variational Disentangled Representation Learning, ICLR 2020",
     compute=udr,
+    needs="codes",
     protocols=PROTOCOLS,
 )
