@@ -16,6 +16,8 @@ from disentangle_bench.leaderboard import MetricFacts, leaderboard, read_publish
 from disentangle_bench.records import Record, Workspace, read_records
 from disentangle_bench.study import Study
 
+ALONE = "it compares two finished seeds or more"
+
 
 def study_leaderboard(
     study: Study, workspace: Workspace, data: Mapping[str, Dataset], progress: Progress = silent
@@ -65,9 +67,7 @@ def add_comparisons(records: list[Record], study: Study, workspace: Workspace) -
                 with Bar(f"{name}/{protocol} of {model} on {dataset}") as progress:
                     scores = compare(name, protocol, cell, workspace, progress)
                 for record in cell:
-                    result = (
-                        {"score": scores[record.id]} if scores else {"skip": "it compares two finished seeds or more"}
-                    )
+                    result = {"score": scores[record.id]} if scores else {"skip": ALONE}
                     record.scores.setdefault(name, {})[protocol] = result
 
 

@@ -101,7 +101,8 @@ def leaderboard(
     percentile bootstrap interval of the mean (2,000 resamples, fixed seed), given from 5 seeds on. `rank` is one more
     than the number of models whose interval lies wholly above, so overlapping intervals tie. Rows `oracle codes` and
     `random codes` show the ceiling and the floor themselves. For each comparison of seeds there is one more column: the
-    score of the one seed that it ranks first, a selection that needs no labels. Empty cells have no value: nothing is NaN in the CSV.
+    score of the one seed that it ranks first, a selection that needs no labels. Empty cells have no value: nothing is
+    NaN in the CSV.
     """
     frame = scores_frame(records, facts)
     by = list(selections(facts))

@@ -92,7 +92,7 @@ def test_comparisons_extend_a_study_and_are_kept(place):
 
 
 def test_an_unknown_comparison_is_a_sentence():
-    with pytest.raises(UserError, match="unknown comparison 'urd'. Did you mean 'udr'"):
+    with pytest.raises(UserError, match=r"unknown comparison 'urd'\. Did you mean 'udr'"):
         load_study(None, {"models": "gan", "datasets": "tiny"}, ["comparisons={urd: [lasso]}"])
     with pytest.raises(UserError, match="unknown protocol of udr 'laso'"):
         load_study(None, {"models": "gan", "datasets": "tiny"}, ["comparisons={udr: [laso]}"])
