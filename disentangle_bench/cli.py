@@ -280,6 +280,52 @@ def traverse(
 
 
 @app.command()
+def check(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="[FILE.py|MODULE]...", help="Your models, datasets, metrics.")
+    ] = [],  # noqa: B006
+    everything: Annotated[bool, typer.Option("--all", help="Check all that is built in or installed, too.")] = False,
+    data_root: Data = None,
+) -> None:
+    """Check that models, datasets and metrics keep their contract; say in words what is missing and how to mend it.
+
+    Exit status: 0 all checks passed, 1 one failed, 2 a file can't be loaded.
+    """
+    from disentangle_bench import conformance
+
+    if not paths and not everything:
+        raise UserError("give a FILE.py or a module to check, or --all.")
+    before = {kind: set(registry.names(kind)) for kind in registry.KINDS}
+    for path in paths:
+        registry.load_plugin(path)
+    subjects = [
+        (kind, name)
+        for kind in registry.KINDS
+        for name in registry.names(kind)
+        if everything or name not in before[kind]
+    ]
+    findings: list[conformance.Finding] = []
+    with Bar("checking") as progress:
+        for done, (kind, name) in enumerate(subjects, start=1):
+            findings += conformance.check(kind, registry.get(kind, name), data_root)
+            progress(done, len(subjects))
+    table = Table()
+    for column in ("", "name", "passed", "failed", "skipped"):
+        table.add_column(column, justify="left" if column in ("", "name") else "right")
+    for kind, name in subjects:
+        states = [each.status for each in findings if (each.kind, each.name) == (kind, name)]
+        table.add_row(kind, name, *(str(states.count(s)) for s in ("passed", "failed", "skipped")))
+    console().print(table)
+    for each in findings:
+        if each.status != "passed":
+            console().print(
+                f"{each.status}  {each.kind} {each.name}: {each.check}\n        {each.message}", markup=False
+            )
+    if any(each.status == "failed" for each in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
 def models(plugin: Plugins = []) -> None:  # noqa: B006
     """List the models: paper, what their codes come from, named configurations."""
     table = listing(plugin, "model", "paper", "codes from", "configurations")

@@ -53,7 +53,9 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     },
 }
 
-_plugins: dict[Kind, dict[str, Any]] = {"model": {}, "dataset": {}, "metric": {}, "comparison": {}}
+KINDS = tuple(BUILT_IN)
+
+_plugins: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS}
 _plugin_sources: dict[Path, str] = {}
 
 

@@ -1,0 +1,316 @@
+"""The checks of a model, on a few steps over little images."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from disentangle_bench.codes import DeviceImages, encode_grid
+from disentangle_bench.conformance import Fault, require
+from disentangle_bench.contracts import Dataset, Progress, silent
+from disentangle_bench.errors import UserError
+from disentangle_bench.models.base import Batch, Model, ModelConfig
+from disentangle_bench.trainer import Intervals, Trainer, build_model
+
+SHAPES = [(1, 16, 16), (1, 32, 32), (1, 28, 28), (1, 64, 64), (3, 16, 16), (3, 32, 32), (3, 64, 64)]
+BATCH = 8
+STEPS = 4
+
+
+class Bars(Dataset):
+    """A bright bar of 3 widths at 4 columns and 4 rows, in any shape of image; the width is its class."""
+
+    name, description = "bars", "bars for checks"
+    factor_names, factor_sizes, label_factor = ("width", "column", "row"), (3, 4, 4), "width"
+
+    @classmethod
+    def prepare(cls, root: Path, progress: Progress = silent) -> Path:
+        return root
+
+    @classmethod
+    def prepared(cls, root: Path) -> Path | None:
+        return root
+
+    def __init__(self, shape: Any) -> None:
+        self.checksum = "bars"
+        self.rows = np.zeros((48, *shape), dtype=np.uint8)
+        height, width = shape[1] // 4, shape[2] // 4
+        for i, (size, column, row) in enumerate(np.ndindex(*self.factor_sizes)):
+            self.rows[i, :, row * height : (row + 1) * height, column * width : column * width + 2 * size + 2] = 255
+
+    def decode(self, rows: Any) -> Any:
+        return rows
+
+
+class Subject:
+    """A model class with its smallest configuration on images that it takes."""
+
+    def __init__(self, cls: type[Model]) -> None:
+        self.cls = cls
+
+    @cached_property
+    def config(self) -> ModelConfig:
+        """`small`, else the first configuration, with a budget of a few steps."""
+        known = self.cls.configurations
+        config = known.get("small", next(iter(known.values())))
+        return config.model_copy(update={"steps": STEPS, "batch_size": BATCH})
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """The smallest shape of images that the constructor doesn't refuse."""
+        refused = ""
+        for shape in SHAPES:
+            try:
+                self.build(shape)
+                return shape
+            except UserError as error:
+                refused = str(error)
+        raise Fault(f"it refuses images of every shape tried, {SHAPES}; the last time it said: {refused}")
+
+    def build(self, shape: tuple[int, int, int] | None = None, seed: int = 0) -> Model:
+        """The model with this seed's initial weights."""
+        return build_model(self.cls, self.config, shape or self.shape, seed, Bars.classes())
+
+    @cached_property
+    def images(self) -> DeviceImages:
+        """The bars as the model takes them."""
+        return DeviceImages(Bars(self.shape), torch.device("cpu"), self.cls.image_range)
+
+    def batch(self) -> Batch:
+        """The first images, their classes, and the last ones as second batch."""
+        rows = torch.arange(BATCH)
+        return Batch(self.images(rows), self.images.labels[rows], self.images(slice(-BATCH, None)))
+
+    def trainer(self, folder: Path, seed: int = 0) -> Trainer:
+        """A trainer in a folder."""
+        return Trainer(self.build(seed=seed), self.images, self.config, seed, "check", folder / "checkpoint.pt")
+
+    def losses(self, model: Model, step: int = 1) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """Each phase of a step and its losses, from fixed draws; no optimiser steps."""
+        rng, now = torch.Generator().manual_seed(1), torch.tensor(step)
+        shared = model.begin(self.batch(), rng, now)
+        for phase in model.phases:
+            yield phase, getattr(model, phase)(shared, rng, now)
+
+
+def declares(subject: Subject) -> None:
+    """It says what it is."""
+    cls = subject.cls
+    for field in ("name", "paper", "code_source"):
+        value = getattr(cls, field, None)
+        require(isinstance(value, str) and value, f"set the class attribute `{field}` to a text; it is {value!r}")
+    require(issubclass(cls.Config, ModelConfig), "`Config` must be a subclass of ModelConfig")
+    require(cls.configurations, "`configurations` must name at least one configuration, such as `small`")
+    for name, config in cls.configurations.items():
+        require(isinstance(config, cls.Config), f"configuration '{name}' must be an instance of the model's `Config`")
+        again = cls.Config.model_validate(config.model_dump(mode="json"))
+        require(again == config, f"configuration '{name}' doesn't survive JSON, which a trial's identity is made of")
+    low, high = cls.image_range
+    require(low < high, f"`image_range` must be (low, high), not {cls.image_range}")
+
+
+def builds(subject: Subject) -> None:
+    """The same seed gives the same weights, another seed others."""
+    first, again, other = (weights(subject.build(seed=seed)) for seed in (0, 0, 1))
+    require(first == again, "the same seed gave other weights: draw them from torch's global generator alone")
+    require(first != other, "two seeds gave the same weights: don't seed a generator in the constructor")
+
+
+def has_players(subject: Subject) -> None:
+    """Each parameter belongs to one player."""
+    model = subject.build()
+    owners: dict[int, str] = {}
+    require(model.players(), "`players` must give at least one player")
+    for name, player in model.players().items():
+        for parameter in player.parameters:
+            other = owners.setdefault(id(parameter), name)
+            require(other == name, f"a parameter belongs to both '{other}' and '{name}'; leave it to one of them")
+        optimiser = player.optimiser(player.parameters)
+        require(isinstance(optimiser, torch.optim.Optimizer), f"the optimiser of '{name}' is no torch optimiser")
+    for name, parameter in model.named_parameters():
+        lost = parameter.requires_grad and id(parameter) not in owners
+        require(not lost, f"parameter '{name}' belongs to no player: add it to one, or switch off its requires_grad")
+
+
+def gives_losses(subject: Subject) -> None:
+    """Each player has a finite loss, at the first step and at the last."""
+    for step in (1, subject.config.steps):
+        model = subject.build().train()
+        players, seen = model.players(), set()
+        for phase, losses in subject.losses(model, step):
+            for name, loss in losses.items():
+                require(name in players, f"`{phase}` gives a loss for '{name}', which `players` doesn't name")
+                require(
+                    loss.ndim == 0, f"the loss of '{name}' must be one number, not {tuple(loss.shape)}; take its mean"
+                )
+                require(loss.isfinite(), f"the loss of '{name}' is {loss.item()} at step {step}")
+            seen |= set(losses)
+        missing = sorted(set(players) - seen)
+        require(not missing, f"player '{missing[0] if missing else ''}' gets no loss in any of {model.phases}")
+
+
+def moves_its_own(subject: Subject) -> None:
+    """Each parameter gets a gradient from its own player's loss."""
+    model = subject.build().train()
+    players, names = model.players(), {id(p): name for name, p in model.named_parameters()}
+    for _, losses in subject.losses(model):
+        for name, loss in losses.items():
+            parameters = players[name].parameters
+            for parameter, gradient in zip(
+                parameters, torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True), strict=True
+            ):
+                where = names.get(id(parameter), "?")
+                require(gradient is not None, f"the loss of '{name}' doesn't depend on its parameter '{where}'")
+
+
+def draws_from_its_generator(subject: Subject) -> None:
+    """Losses, codes and samples draw from the generator that they are given."""
+    found = []
+    for seed in (0, 1):
+        model = subject.build().train()
+        torch.manual_seed(seed)
+        found.append([loss.item() for _, losses in subject.losses(model) for loss in losses.values()])
+    require(
+        found[0] == found[1],
+        "losses draw from torch's global generator: give every draw `generator=rng`; dropout can't take one, "
+        "so multiply by a mask drawn with it",
+    )
+    samples = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        samples.append(subject.build().eval().sample_codes(3, torch.Generator().manual_seed(2)))
+    require(torch.equal(*samples), "`sample_codes` draws from torch's global generator: use the one that it is given")
+
+
+class NoHostReads(TorchDispatchMode):
+    """Finds where a tensor's value is read by Python."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default:
+            raise Fault("losses read a tensor's value (.item(), float(), or an `if` on it); keep it on the device")
+        return func(*args, **(kwargs or {}))
+
+
+def stays_on_the_device(subject: Subject) -> None:
+    """A step reads no tensor's value, so that it can be captured as a CUDA graph."""
+    model = subject.build().train()
+    with NoHostReads():
+        for _ in subject.losses(model):
+            pass
+
+
+def encodes(subject: Subject) -> None:
+    """Codes are deterministic, and an image's code doesn't depend on its batch."""
+    model, images = subject.build().eval(), subject.images(slice(None))
+    with torch.inference_mode():
+        codes, again = model.encode(images), model.encode(images)
+        alone = torch.cat([model.encode(image) for image in images.split(1)])
+    require(codes.ndim == 2 and len(codes) == len(images), f"codes must be (N, D), not {tuple(codes.shape)}")
+    require(codes.dtype == torch.float32, f"codes must be float32, not {codes.dtype}")
+    require(codes.isfinite().all(), "codes of an untrained model are not finite")
+    require(torch.equal(codes, again), "the same image gave two codes: encode the mean, and draw nothing")
+    close = torch.allclose(codes, alone, rtol=1e-3, atol=1e-4)
+    require(close, "an image's code depends on its batch: use running statistics in evaluation mode")
+
+
+def generates(subject: Subject) -> None:
+    """Generated images have the dataset's shape and the model's range."""
+    model = subject.build().eval()
+    with torch.inference_mode():
+        codes = model.sample_codes(BATCH, torch.Generator().manual_seed(0))
+        expected = model.encode(subject.batch().images).shape
+        alike = f"`sample_codes` gives {tuple(codes.shape)}, and codes of as many images are {tuple(expected)}"
+        require(codes.shape == expected, alike)
+        images = model.generate(codes)
+    require(images.shape == (BATCH, *subject.shape), f"`generate` gives {tuple(images.shape)}, not images")
+    low, high = subject.cls.image_range
+    inside = (images >= low - 1e-3).all() and (images <= high + 1e-3).all()
+    require(inside, f"generated images leave `image_range` ({low:g} to {high:g}): end with tanh or sigmoid")
+
+
+def diagnoses(subject: Subject) -> None:
+    """Diagnostics are named numbers and change nothing."""
+    model = subject.build().eval()
+    before = weights(model)
+    with torch.no_grad():
+        found = model.diagnostics(torch.Generator().manual_seed(0), torch.tensor(1))
+    for name, value in found.items():
+        require(isinstance(value, Tensor) and value.ndim == 0, f"diagnostic '{name}' must be a tensor of one number")
+    require(weights(model) == before, "`diagnostics` changed the model's weights or statistics")
+
+
+def trains(subject: Subject) -> None:
+    """A few steps run, and every player's parameters move."""
+    with folder() as place:
+        trainer = subject.trainer(place)
+        before = {name: [p.detach().clone() for p in player.parameters] for name, player in trainer.players.items()}
+        trainer.train(Intervals(log=1))
+        for name, player in trainer.players.items():
+            moved = any(not torch.equal(a, b) for a, b in zip(before[name], player.parameters, strict=True))
+            require(moved, f"player '{name}' didn't move in {STEPS} steps: does its optimiser hold its parameters?")
+
+
+def resumes(subject: Subject) -> None:
+    """A run that is resumed from a checkpoint equals an unbroken one to the byte."""
+    with folder() as place:
+        whole = subject.trainer(place)
+        whole.train(Intervals())
+        expected = encode_grid(whole.model, whole.images).tobytes()
+        whole.checkpoint.unlink()
+
+        def stop(step: int) -> None:
+            if step == STEPS // 2:
+                raise KeyboardInterrupt
+
+        with suppress(KeyboardInterrupt):
+            subject.trainer(place).train(Intervals(checkpoint_seconds=0), on_step=stop)
+        torch.manual_seed(12345)  # whatever else the process draws
+        resumed = subject.trainer(place)
+        resumed.train(Intervals())
+    same = encode_grid(resumed.model, resumed.images).tobytes() == expected
+    require(same, "a resumed run gave other codes: keep all state in parameters and buffers, and draw with `rng`")
+
+
+def restarts(subject: Subject) -> None:
+    """Its events name players, and can start them anew."""
+    model = subject.build()
+    for step, players in model.events().items():
+        require(isinstance(step, int) and step > 0, f"`events` must be keyed by steps from 1 up, not {step!r}")
+        for player in players:
+            require(player in model.players(), f"`events` restarts '{player}', which `players` doesn't name")
+            before = [p.detach().clone() for p in model.players()[player].parameters]
+            torch.manual_seed(99)
+            model.reset(player)
+            same = all(torch.equal(a, b) for a, b in zip(before, model.players()[player].parameters, strict=True))
+            require(not same, f"`reset` left the weights of '{player}' as they were")
+
+
+CHECKS = [
+    declares, builds, has_players, gives_losses, moves_its_own, draws_from_its_generator, stays_on_the_device, encodes,
+    generates, diagnoses, trains, resumes, restarts,
+]  # fmt: skip
+
+
+def weights(model: Model) -> bytes:
+    """All parameters and buffers as bytes."""
+    buffer = io.BytesIO()
+    for value in model.state_dict().values():
+        buffer.write(value.contiguous().numpy().tobytes())
+    return buffer.getvalue()
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)

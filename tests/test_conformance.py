@@ -1,0 +1,269 @@
+"""The shipped checks: everything built in passes them, and each finds the fault that it is there for, in words."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from conftest import TESTS
+from torch import nn
+
+from disentangle_bench import conformance, registry
+from disentangle_bench.conformance import datasets
+from disentangle_bench.conformance.models import Bars
+from disentangle_bench.contracts import Metric
+from disentangle_bench.errors import UserError
+from disentangle_bench.metrics import mig
+from disentangle_bench.models.base import Model, ModelConfig, Player, parameters_of
+
+EXAMPLE = TESTS.parent / "examples" / "my_vae.py"
+BUILT_IN = [(kind, name) for kind in registry.KINDS for name in registry.BUILT_IN[kind]]
+
+
+@pytest.mark.parametrize(("kind", "name"), BUILT_IN, ids=[f"{kind}-{name}" for kind, name in BUILT_IN])
+def test_everything_built_in_conforms(kind, name, data_root):
+    findings = conformance.check(kind, registry.get(kind, name), data_root)
+    assert findings
+    assert [finding for finding in findings if finding.status != "passed"] == []
+
+
+class Settings(ModelConfig):
+    steps: int = 4
+    batch_size: int = 8
+
+
+class Good(Model):
+    """A little autoencoder that keeps the contract; the faults below break one thing each."""
+
+    name, paper, code_source = "good", "none", "encoder"
+    Config, configurations = Settings, {"small": Settings()}
+
+    def __init__(self, config, image_shape):
+        super().__init__(config, image_shape)
+        self.shape, pixels = image_shape, int(np.prod(image_shape))
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(pixels, 4))
+        self.decoder = nn.Linear(4, pixels)
+
+    def players(self):
+        return {"both": Player(parameters_of(self.encoder, self.decoder), partial(torch.optim.Adam, lr=1e-2))}
+
+    def losses(self, batch, rng, step):
+        codes = self.encoder(batch.images)
+        noise = torch.randn(codes.shape, generator=rng)
+        return {"both": (self.decoder(codes + noise).view_as(batch.images) - batch.images).square().mean()}
+
+    def encode(self, images):
+        return self.encoder(images)
+
+    def generate(self, codes):
+        return self.decoder(codes).view(len(codes), *self.shape).tanh()
+
+    def sample_codes(self, count, rng):
+        return torch.randn(count, 4, generator=rng)
+
+
+class GlobalDraws(Good):
+    def losses(self, batch, rng, step):
+        torch.randn(1)
+        return {"both": super().losses(batch, rng, step)["both"] * (1 + torch.rand(()))}
+
+
+class ReadsTheStep(Good):
+    def losses(self, batch, rng, step):
+        return {"both": super().losses(batch, rng, step)["both"] * (2.0 if step > 2 else 1.0)}
+
+
+class LostParameter(Good):
+    def __init__(self, config, image_shape):
+        super().__init__(config, image_shape)
+        self.lost = nn.Parameter(torch.zeros(1))
+
+
+class UnusedParameter(Good):
+    def __init__(self, config, image_shape):
+        super().__init__(config, image_shape)
+        self.decoder.unused = nn.Parameter(torch.zeros(1))
+
+
+class OwnedTwice(Good):
+    def players(self):
+        return super().players() | {"again": super().players()["both"]}
+
+
+class NoLoss(Good):
+    def losses(self, batch, rng, step):
+        return {}
+
+
+class NotANumber(Good):
+    def losses(self, batch, rng, step):
+        return {"both": super().losses(batch, rng, step)["both"] / 0}
+
+
+class RandomCodes(Good):
+    def encode(self, images):
+        return self.encoder(images) + torch.randn(len(images), 4)
+
+
+class BatchCodes(Good):
+    def encode(self, images):
+        codes = self.encoder(images)
+        return codes - codes.mean(dim=0)
+
+
+class OutOfRange(Good):
+    def generate(self, codes):
+        return 9 * super().generate(codes)
+
+
+class OtherWidth(Good):
+    def sample_codes(self, count, rng):
+        return torch.randn(count, 3, generator=rng)
+
+
+class HiddenState(Good):
+    """What it counts outside its buffers is lost with the process."""
+
+    def __init__(self, config, image_shape):
+        super().__init__(config, image_shape)
+        self.calls = 0
+
+    def losses(self, batch, rng, step):
+        self.calls += 1
+        return {
+            "both": super().losses(batch, rng, step)["both"] * self.calls + 0.1 * self.calls * self.decoder.bias.sum()
+        }
+
+
+class Crashes(Good):
+    def diagnostics(self, rng, step):
+        raise ZeroDivisionError("planned")
+
+
+class NeverRefused(Good):
+    def __init__(self, config, image_shape):
+        raise UserError("it takes other images")
+
+
+class KeepsItsWeights(Good):
+    def events(self):
+        return {2: ("both",)}
+
+    def reset(self, player):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (GlobalDraws, "draw from torch's global generator"),
+        (ReadsTheStep, "read a tensor's value"),
+        (LostParameter, "'lost' belongs to no player"),
+        (UnusedParameter, "doesn't depend on its parameter 'decoder.unused'"),
+        (OwnedTwice, "belongs to both 'both' and 'again'"),
+        (NoLoss, "player 'both' gets no loss"),
+        (NotANumber, "the loss of 'both' is inf"),
+        (RandomCodes, "encode the mean, and draw nothing"),
+        (BatchCodes, "depends on its batch"),
+        (OutOfRange, "end with tanh or sigmoid"),
+        (OtherWidth, "`sample_codes` gives (8, 3)"),
+        (HiddenState, "a resumed run gave other codes"),
+        (Crashes, "ZeroDivisionError: planned (test_conformance.py, line"),
+        (NeverRefused, "it refuses images of every shape tried"),
+        (KeepsItsWeights, "left the weights of 'both' as they were"),
+    ],
+)
+def test_a_fault_in_a_model_is_found_and_told(broken, words):
+    failed = [finding for finding in conformance.check("model", broken) if finding.status == "failed"]
+    assert any(words in finding.message for finding in failed), failed
+
+
+def test_the_good_model_has_no_fault():
+    assert {finding.status for finding in conformance.check("model", Good)} == {"passed"}
+
+
+def metric(compute, **changes) -> Metric:
+    return Metric("mine", "mine", "me", compute, **{"protocols": {"only": None}} | changes)
+
+
+STATE = {"calls": 0}
+
+
+def counting(table, protocol, rng):
+    STATE["calls"] += 1
+    return {"score": 1 / STATE["calls"]}
+
+
+def spoiling(table, protocol, rng):
+    table.codes[:] = 0
+    return {"score": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (metric(lambda t, p, r: {"score": float("nan")}), "must be a finite number"),
+        (metric(lambda t, p, r: {"score": 3.0}), "outside `range` 0 to 1"),
+        (metric(lambda t, p, r: {}), "`score` of ideal codes is None"),
+        (metric(lambda t, p, r: {"skip": ""}), "`skip` must be a reason in words"),
+        (metric(lambda t, p, r: {"skip": "never mind"}), "it skipped every oracle encoder"),
+        (metric(lambda t, p, r: {"score": float(np.random.rand())}), "two runs with one seed differ"),  # noqa: NPY002
+        (metric(counting), "two runs with one seed differ"),
+        (metric(spoiling), "it changed the arrays"),
+        (metric(mig.mig, protocols=mig.PROTOCOLS, higher_is_better=False), "but lower is better"),
+        (metric(mig.mig, protocols={}), "`protocols` must name at least one"),
+        (metric(lambda t, p, r: {"score": float(1 / t.codes.var(axis=0).min())}), "ZeroDivisionError"),
+    ],
+)
+def test_a_fault_in_a_metric_is_found_and_told(broken, words):
+    with np.errstate(all="raise"):
+        findings = conformance.check("metric", broken)
+    assert any(f.status == "failed" and (words in f.message or "FloatingPointError" in f.message) for f in findings)
+
+
+def test_a_fault_in_a_dataset_is_found_and_told():
+    class Small(Bars):
+        name = "small-bars"
+        image_shape = (1, 16, 16)
+
+        def __init__(self, root):
+            super().__init__(self.image_shape)
+
+    class Wrong(Small):
+        factor_sizes = (3, 4, 4)
+        same_image = {"row": {3: 0}}
+
+        def decode(self, rows):
+            return rows if isinstance(rows, np.ndarray) else rows.flip(0)
+
+    def failed(cls):
+        return " ".join(f.message for f in conformance.check("dataset", cls) if f.status == "failed")
+
+    assert failed(Small) == ""
+    assert "values 3 and 0 of 'row' give different images" in failed(Wrong)
+    assert "other images for torch tensors" in failed(Wrong)
+
+
+def test_what_was_never_looked_at_has_failed(monkeypatch):
+    class Elsewhere(Bars):
+        @classmethod
+        def prepared(cls, root):
+            return None
+
+    monkeypatch.setattr(datasets, "CHECKS", [datasets.gives_images, datasets.is_identified])
+    (finding,) = conformance.check("dataset", Elsewhere)
+    assert finding.status == "failed"
+    assert "every check was skipped: it is not prepared" in finding.message
+
+
+def test_the_command_checks_a_users_file(tmp_path, command):
+    good = command("check", str(EXAMPLE), plugins=False)
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "my-vae" in good.stdout
+    broken = tmp_path / "broken.py"
+    broken.write_text(EXAMPLE.read_text().replace(", generator=rng", "").replace('"my-vae"', '"mine"'))
+    done = command("check", str(broken), plugins=False)
+    assert done.returncode == 1
+    assert "draw from torch's global generator" in " ".join(done.stdout.split())
+    assert command("check", plugins=False).returncode == 2
+    assert command("check", "none.py", plugins=False).returncode == 2
