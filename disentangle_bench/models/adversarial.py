@@ -63,9 +63,11 @@ def without_statistics(module: nn.Module) -> Iterator[None]:
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.momentum = 0.0
-    yield
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
 
 
 def halvings(model: str, image_shape: tuple[int, int, int], most: int = 16) -> tuple[int, int]:

@@ -57,7 +57,8 @@ class Model(nn.Module, ABC):
     name: ClassVar[str]
     paper: ClassVar[str]
     code_source: ClassVar[str]
-    """What produced the codes, a column of every table: "reconstructor", "encoder", "post-hoc encoder"."""
+    """What produced the codes, a column of every table: "reconstructor", "recognition network", "encoder", "post-hoc
+    encoder"; a conditional model's says "labels given" too."""
     image_range: tuple[float, float] = (-1.0, 1.0)  # of a class, or of an instance where its configuration says so
     Config: ClassVar[type[ModelConfig]]
     configurations: ClassVar[Mapping[str, ModelConfig]]

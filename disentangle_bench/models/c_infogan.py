@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -19,7 +19,9 @@ from disentangle_bench.models.infogan_original import InfoGANOriginal
 class CInfoGANConfig(OriginalConfig):
     """InfoGAN's settings; two continuous codes, for the label stands for the category."""
 
-    categorical: tuple[int, ...] = Field((), description="values of each categorical code beside the label")
+    categorical: tuple[Annotated[int, Field(gt=1)], ...] = Field(
+        (), description="values of each categorical code beside the label"
+    )
 
 
 class CInfoGAN(InfoGANOriginal):
@@ -27,9 +29,8 @@ class CInfoGAN(InfoGANOriginal):
 
     y joins G's input as a one-hot and D's as constant maps. Q predicts c and never y. In InfoGAN it shares D's layers,
     but those have seen y here, and a code must be a function of the image alone: so Q has layers of D's form of its
-    own, which D's optimiser moves too. The formula that this was specified by adds λ·L_I, which would lower the
-    information; InfoGAN subtracts it, and so does this. No source gives rates or sizes: they are InfoGAN's. Codes stand
-    for images of class 0.
+    own, which D's optimiser moves too. L_I is subtracted, as in InfoGAN; where its formula is printed with a plus, G
+    would lower the information. No source gives rates or sizes: they are InfoGAN's. Codes stand for images of class 0.
     """
 
     name = "c-infogan"

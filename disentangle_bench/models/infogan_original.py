@@ -31,9 +31,9 @@ class InfoGANOriginal(Model):
     L_D = −log D(x) − log(1 − D(x̂)) − λ_d·L_I,disc − λ_c·L_I,cont,   L_G = −log D(x̂) − λ_d·L_I,disc − λ_c·L_I,cont
 
     Q belongs to D's optimiser, as in the official code, so that D's step raises L_I through the layers that they share,
-    and G's step moves G alone. Either step draws its own latents. As in that code, batch norm normalises
-    reals and fakes apart; its running statistics are those of reals, on which Q is scored. `celeba` and `chairs3d`
-    follow reimplementations where the paper's appendix could not be read; their numbers of steps are ours.
+    and G's step moves G alone. Either step draws its own latents. As in that code, batch norm normalises reals and
+    fakes apart; its running statistics are those of reals, on which Q is scored. `celeba` and `chairs3d` follow
+    reimplementations where the paper's appendix could not be read; their numbers of steps are ours.
     """
 
     name = "infogan-original"
@@ -118,14 +118,16 @@ class InfoGANOriginal(Model):
             self.config.lambda_categorical * discrete + self.config.lambda_continuous * guess.continuous(latents).sum()
         )
 
-    def compare(self, reals: Tensor, fakes: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Guess]:
-        """D's logits of reals and of fakes, (B, 1) each, and Q's guess of fakes."""
+    def compare(
+        self, reals: Tensor, fakes: Tensor, labels: Tensor | None, real: bool = True
+    ) -> tuple[Tensor, Tensor, Guess]:
+        """D's logits of reals and of fakes, (B, 1) each, and Q's guess of fakes; `real`: is the first needed?"""
         if self.config.batch_norm == "together":
             both = torch.cat([labels, labels]) if labels is not None else None
             logits, guess = self.look(torch.cat([reals, fakes]), both)
             real_logits, fake_logits = logits.chunk(2)
             return real_logits, fake_logits, guess.last(len(fakes))
-        real_logits, _ = self.look(reals, labels)
+        real_logits = self.look(reals, labels)[0] if real else torch.empty(0, device=self.device)
         with without_statistics(self):
             fake_logits, guess = self.look(fakes, labels)
         return real_logits, fake_logits, guess
@@ -141,7 +143,7 @@ class InfoGANOriginal(Model):
     def generator_losses(self, batch: Batch, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
         """L_G."""
         latents = self.draw(len(batch.images), rng)
-        _, logits, guess = self.compare(batch.images, self.imagine(latents, batch.labels), batch.labels)
+        _, logits, guess = self.compare(batch.images, self.imagine(latents, batch.labels), batch.labels, real=False)
         return {"generator": generator_loss(logits) - self.information(guess, latents)}
 
     def encode(self, images: Tensor) -> Tensor:
