@@ -29,6 +29,12 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "gan": "disentangle_bench.models.gan:GAN",
         "infogan": "disentangle_bench.models.infogan:InfoGAN",
         "ib-gan": "disentangle_bench.models.ib_gan:IBGAN",
+        "dcgan": "disentangle_bench.models.dcgan:DCGAN",
+        "cgan": "disentangle_bench.models.cgan:CGAN",
+        "infogan-original": "disentangle_bench.models.infogan_original:InfoGANOriginal",
+        "infogan-modified": "disentangle_bench.models.infogan_modified:InfoGANModified",
+        "infogan-cr": "disentangle_bench.models.infogan_cr:InfoGANCR",
+        "c-infogan": "disentangle_bench.models.c_infogan:CInfoGAN",
     },
     "dataset": {
         "dsprites": "disentangle_bench.datasets.dsprites:DSprites",

@@ -13,7 +13,7 @@ from disentangle_bench.datasets import load
 from disentangle_bench.records import Workspace
 
 TESTS = Path(__file__).parent
-PLUGINS = tuple(str(TESTS / "plugins" / name) for name in ("tiny.py", "faulty.py"))
+PLUGINS = tuple(str(TESTS / "plugins" / name) for name in ("tiny.py", "faulty.py", "turns.py"))
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def data_root() -> Path:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workspace:
-    """A fresh workspace in which the plugin dataset `tiny` and the plugin model `faulty` are known."""
+    """A fresh workspace in which the plugin dataset `tiny` and the plugin models `faulty` and `turns` are known."""
     for plugin in PLUGINS:
         registry.load_plugin(plugin)
     return Workspace(tmp_path / "results", tmp_path / "data", PLUGINS)

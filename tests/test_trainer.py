@@ -9,7 +9,7 @@ import torch
 from disentangle_bench import registry
 from disentangle_bench.codes import DeviceImages, encode_grid, encode_images
 from disentangle_bench.errors import UserError
-from disentangle_bench.models.base import Batch
+from disentangle_bench.models.base import Batch, Model
 from disentangle_bench.trainer import Diverged, Intervals, Trainer, build_model, load_checkpoint
 
 pytestmark = pytest.mark.usefixtures("place")
@@ -23,7 +23,7 @@ def trainer(folder: Path, model: str = "ib-gan", seed: int = 0, **changes) -> Tr
     cls = registry.get("model", model)
     config = cls.configurations["small"].model_copy(update={"steps": 12, "batch_size": 8, **changes})
     dataset = registry.get("dataset", "tiny")(folder)
-    built = build_model(cls, config, dataset.image_shape, seed)
+    built = build_model(cls, config, dataset.image_shape, seed, dataset.classes())
     images = DeviceImages(dataset, torch.device("cpu"), built.image_range)
     return Trainer(built, images, config, seed, "trial", folder / "checkpoint.pt")
 
@@ -34,7 +34,19 @@ def result(trained: Trainer) -> tuple[bytes, list[dict[str, float]]]:
 
 @pytest.mark.parametrize(
     ("model", "changes"),
-    [("gan", {}), ("infogan", {}), ("ib-gan", {"optimiser": "rmsprop"}), ("faulty", {"dropout": 0.5})],
+    [
+        ("gan", {}),
+        ("infogan", {}),
+        ("ib-gan", {"optimiser": "rmsprop"}),
+        ("ib-gan", {"architecture": "b", "real_label_low": 0.7, "real_label_high": 1.2}),
+        ("faulty", {"dropout": 0.5}),
+        ("dcgan", {}),
+        ("cgan", {"optimiser": "sgd", "d_lr": 0.1, "g_lr": 0.1, "dropout": 0.5}),
+        ("infogan-original", {}),
+        ("infogan-modified", {}),
+        ("infogan-cr", {"switch_step": 7}),
+        ("c-infogan", {}),
+    ],
 )
 def test_a_resumed_training_equals_an_unbroken_one_to_the_byte(tmp_path, model, changes):
     intervals = Intervals(log=1, diagnose=3, checkpoint_seconds=0)
@@ -43,18 +55,157 @@ def test_a_resumed_training_equals_an_unbroken_one_to_the_byte(tmp_path, model, 
     expected = result(whole)
     whole.checkpoint.unlink()
 
-    def stop(step: int) -> None:
-        if step == 5:
-            raise Interrupted
-
     with pytest.raises(Interrupted):
-        trainer(tmp_path, model, **changes).train(intervals, on_step=stop)
+        trainer(tmp_path, model, **changes).train(intervals, on_step=stop_after(5))
     torch.randn(7)  # whatever the process did meanwhile
     resumed = trainer(tmp_path, model, **changes)
     starts: list[int] = []
     resumed.train(intervals, on_start=starts.append)
     assert starts == [5]
     assert result(resumed) == expected
+
+
+def stop_after(last: int):
+    """An `on_step` that ends the process, as it were, after this step."""
+
+    def stop(step: int) -> None:
+        if step == last:
+            raise Interrupted
+
+    return stop
+
+
+def test_phases_run_in_order_and_each_sees_what_the_one_before_it_left(tmp_path):
+    ours = trainer(tmp_path, "turns")
+    steady, fresh = ours.model.steady.weight.clone(), ours.model.fresh.weight.clone()
+    ours.step = 1
+    losses = ours.update()
+    (a, *first), (b, *second), (c, *third) = ours.model.diary
+    assert (a, b, c) == ("one", "two", "one")
+    assert torch.equal(first[0], steady)
+    assert torch.equal(first[1], fresh)
+    assert not torch.equal(second[0], steady), "`one` moved steady"
+    assert torch.equal(second[1], fresh), "and nothing else"
+    assert torch.equal(third[0], second[0]), "`two` left steady alone"
+    assert not torch.equal(third[1], fresh), "and moved fresh through the graph that `begin` made"
+    assert not torch.equal(ours.model.steady.weight, third[0]), "`one` moved steady again"
+    assert set(losses) == {"steady", "fresh"}
+
+
+def test_a_phase_that_uses_shared_work_has_its_true_gradient(tmp_path):
+    ours, reference = trainer(tmp_path, "turns"), trainer(tmp_path, "turns")
+    ours.step = 1
+    ours.update()
+    model, step = reference.model, torch.ones((), dtype=torch.int64)
+    batch = reference.batch()
+    shared = model.begin(batch, reference.rng, step)
+    for phase, player in (("one", "steady"), ("two", "fresh")):
+        loss = getattr(model, phase)(shared, reference.rng, step)[player]
+        loss.backward(inputs=reference.players[player].parameters, retain_graph=True)
+        reference.optimisers[player].step()
+    assert torch.equal(ours.model.fresh.weight, model.fresh.weight)
+
+
+def test_a_conditional_model_gets_each_images_label_and_a_second_batch(tmp_path):
+    ours = trainer(tmp_path, "turns")
+    ours.step = 1
+    ours.update()
+    [batch] = ours.model.batches
+    assert ours.model.classes == 3
+    dataset = ours.images.dataset
+    everything = ours.images(torch.arange(len(dataset)))
+    rows = [int((everything == image).flatten(1).all(dim=1).int().argmax()) for image in batch.images]
+    assert batch.labels.tolist() == dataset.labels()[rows].tolist()
+    assert batch.second.shape == batch.images.shape
+    assert not torch.equal(batch.second, batch.images)
+
+
+@pytest.mark.parametrize("name", ["turns", "cgan", "c-infogan"])
+def test_a_conditional_model_on_a_dataset_without_labels_gets_a_sentence(name):
+    cls = registry.get("model", name)
+    with pytest.raises(UserError, match=rf"^{name} is given class labels, and this dataset has none; choose another"):
+        build_model(cls, cls.configurations["small"], (1, 16, 16), 0, 0)
+
+
+def test_a_model_without_losses_gets_a_sentence(tmp_path):
+    class Nothing(registry.get("model", "faulty")):
+        losses = Model.losses
+
+    cls = registry.get("model", "faulty")
+    model = build_model(Nothing, cls.configurations["small"], (1, 16, 16), 0)
+    with pytest.raises(NotImplementedError, match="faulty defines neither `losses` nor `phases`"):
+        model.losses(Batch(torch.zeros(2, 1, 16, 16)), torch.Generator(), torch.ones(()))
+
+
+def test_an_event_restarts_a_players_weights_and_optimiser_and_nothing_else(tmp_path):
+    ours, plain = trainer(tmp_path, "turns", restart_at=6), trainer(tmp_path, "turns")
+    for each in (ours, plain):
+        for each.step in range(1, 6):
+            each.update()
+    assert torch.equal(ours.model.fresh.weight, plain.model.fresh.weight)
+    before = ours.model.steady.weight.clone()
+    ours.step = 6
+    ours.restart("fresh")
+    assert not torch.equal(ours.model.fresh.weight, plain.model.fresh.weight)
+    assert torch.equal(ours.model.steady.weight, before)
+    assert ours.optimisers["fresh"].state_dict()["state"] == {}
+    assert len(ours.optimisers["steady"].state_dict()["state"]) == 2
+    weights = ours.model.fresh.weight.clone()
+    ours.update()  # restarts once more, to the same weights, then moves them
+    assert torch.equal(ours.model.diary[-3][2], weights)
+    state = ours.optimisers["fresh"].state_dict()["state"]
+    assert {int(parameter["step"]) for parameter in state.values()} == {1}
+
+
+def test_an_event_draws_other_weights_for_another_seed_and_none_from_the_training(tmp_path):
+    weights = []
+    for seed in (0, 0, 1):
+        ours = trainer(tmp_path, "turns", seed=seed)
+        ours.step = 6
+        before, drawn = torch.get_rng_state(), ours.rng.get_state()
+        ours.restart("fresh")
+        assert torch.equal(torch.get_rng_state(), before)
+        assert torch.equal(ours.rng.get_state(), drawn)
+        weights.append(ours.model.fresh.weight.detach().clone())
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(("model", "changes"), [("turns", {"restart_at": 6}), ("infogan-cr", {"switch_step": 6})])
+@pytest.mark.parametrize("last", [4, 5, 6, 7])
+def test_a_training_resumed_around_an_event_equals_an_unbroken_one(tmp_path, model, changes, last):
+    intervals = Intervals(log=1, checkpoint_seconds=0)
+    whole = trainer(tmp_path, model, **changes)
+    whole.train(intervals)
+    expected = result(whole)
+    whole.checkpoint.unlink()
+    with pytest.raises(Interrupted):
+        trainer(tmp_path, model, **changes).train(intervals, on_step=stop_after(last))
+    resumed = trainer(tmp_path, model, **changes)
+    starts: list[int] = []
+    resumed.train(intervals, on_start=starts.append)
+    assert starts == [last]
+    assert result(resumed) == expected
+    plain = trainer(tmp_path, model, **dict.fromkeys(changes, 100))
+    plain.checkpoint.unlink()
+    plain.train(intervals)
+    assert result(plain) != expected, "the event mattered"
+
+
+def test_infogan_cr_is_infogan_modified_until_its_switch(tmp_path):
+    """H sees the others' images and moves nothing of theirs: the same codes, to the byte."""
+    codes = []
+    for model, changes in (
+        ("infogan-modified", {}),
+        ("infogan-cr", {"switch_step": 10}),
+        ("infogan-cr", {"switch_step": 7}),
+    ):
+        trained = trainer(tmp_path, model, steps=9, **changes)
+        trained.train(Intervals())
+        trained.checkpoint.unlink()
+        codes.append(result(trained)[0])
+    assert codes[0] == codes[1]
+    assert codes[0] != codes[2]
 
 
 def test_logging_scoring_and_saving_more_often_change_nothing(tmp_path):

@@ -57,8 +57,9 @@ class Model(nn.Module, ABC):
     name: ClassVar[str]
     paper: ClassVar[str]
     code_source: ClassVar[str]
-    """What produced the codes, a column of every table: "reconstructor", "encoder", "post-hoc encoder"."""
-    image_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    """What produced the codes, a column of every table: "reconstructor", "recognition network", "encoder", "post-hoc
+    encoder"; a conditional model's says "labels given" too."""
+    image_range: tuple[float, float] = (-1.0, 1.0)  # of a class, or of an instance where its configuration says so
     Config: ClassVar[type[ModelConfig]]
     configurations: ClassVar[Mapping[str, ModelConfig]]
     """Named settings; one named as a dataset is the published one for it, `small` is for studies on a CPU."""
@@ -86,15 +87,15 @@ class Model(nn.Module, ABC):
     def players(self) -> dict[str, Player]:
         """The players by name. Each parameter that is trained belongs to exactly one."""
 
-    @abstractmethod
     def losses(self, batch: Any, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
-        """Each player's loss, a scalar to be minimised, from one forward pass.
+        """Each player's loss, a scalar to be minimised, from one forward pass; so does every other method in `phases`.
 
         `batch` is what `begin` returned, a `Batch` unless the model says otherwise. Each loss is differentiated with
         respect to its own player's parameters alone, all of them before any optimiser steps. `step` counts from 1 and
         is an int64 tensor on the device: schedules are functions of it. No Python branch on a tensor's value, no
         `.item()`: the step must be capturable as a CUDA graph.
         """
+        raise NotImplementedError(f"{self.name} defines neither `losses` nor `phases` of other names")
 
     def begin(self, batch: Batch, rng: torch.Generator, step: Tensor) -> Any:
         """What all phases of a step share, such as the noise that is drawn for it; by default the batch itself."""

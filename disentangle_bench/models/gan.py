@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from disentangle_bench.models.base import Batch, Player
-from disentangle_bench.models.ib_gan_framework import SMALL, Framework, FrameworkConfig
+from disentangle_bench.models.ib_gan_config import SMALL, FrameworkConfig
+from disentangle_bench.models.ib_gan_framework import Framework
 
 
 class GAN(Framework):
@@ -25,9 +26,9 @@ class GAN(Framework):
     configurations: ClassVar = {"dsprites": FrameworkConfig(), "small": FrameworkConfig.model_validate(SMALL)}
 
     def players(self) -> dict[str, Player]:
-        """D, e with G, and q on its own."""
+        """D with its front, e with G, and q on its own."""
         return {
-            "discriminator": self.player(self.config.d_lr, self.discriminator),
+            "discriminator": self.player(self.config.d_lr, self.front, self.discriminator),
             "generator": self.player(self.config.g_lr, self.embedding, self.generator),
             "reconstructor": self.player(self.config.g_lr, self.reconstructor),
         }

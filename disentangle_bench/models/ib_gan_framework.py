@@ -1,4 +1,4 @@
-"""The framework of IB-GAN's dSprites experiments, which GAN, InfoGAN and IB-GAN share.
+"""The framework of IB-GAN's experiments, which GAN, InfoGAN and IB-GAN share.
 
     z ~ N(0, I),   r ~ e(r|z) = N(μ(z), diag σ²(z)),   x̂ = G(r),   ẑ = q(x),   D(x): a logit
 
@@ -11,46 +11,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from disentangle_bench.models import networks
-from disentangle_bench.models.base import Batch, Model, ModelConfig, Player, parameters_of
-
-
-class FrameworkConfig(ModelConfig):
-    """Settings of the framework; the defaults are the official ones for dSprites."""
-
-    steps: int = Field(150_000, ge=0, description="updates of each player")
-    batch_size: int = Field(64, gt=1, description="images a step")
-    ngf: int = Field(16, gt=0, description="width of G")
-    ndf: int = Field(16, gt=0, description="width of D and q")
-    z_dim: int = Field(16, gt=0, description="dimensions of z")
-    r_dim: int = Field(10, gt=0, description="dimensions of r, which are the code's")
-    gamma: float = Field(1.0, ge=0, description="weight of the generator's adversarial loss")
-    optimiser: Literal["rmsprop", "adam"] = Field("rmsprop", description="RMSprop(momentum .9) or Adam(.5, .999)")
-    d_lr: float = Field(1e-6, gt=0, description="learning rate of D")
-    g_lr: float = Field(5e-5, gt=0, description="learning rate of e, G and q")
-    noise_start: float = Field(1.0, ge=0, description="instance noise σ at step 1")
-    noise_end: float = Field(0.0, ge=0, description="instance noise σ from step `noise_steps` on")
-    noise_steps: int = Field(100_000, gt=1, description="steps over which σ falls linearly")
-
-
-SMALL = {
-    "steps": 2_500,
-    "ngf": 8,
-    "ndf": 8,
-    "optimiser": "adam",
-    "d_lr": 1e-4,
-    "g_lr": 1e-3,
-    "noise_start": 0.5,
-    "noise_steps": 1_000,
-}
-"""Ours, for studies on a CPU: half the width, Adam at higher rates, and noise that fades within the short budget."""
+from disentangle_bench.models.base import Batch, Model, Player, parameters_of
+from disentangle_bench.models.ib_gan_config import FrameworkConfig
 
 
 @dataclass(frozen=True)
@@ -63,11 +32,13 @@ class Round:
     z_hat: Tensor  # (B, z_dim), q of the noisy fakes
     fake_logits: Tensor  # (B, 1)
     real_logits: Tensor  # (B, 1)
+    real_labels: Tensor | float = 1.0  # t, (B, 1) where they are drawn
 
     @property
     def discriminator_loss(self) -> Tensor:
-        """L_D = BCE(D(x̂), 0) + BCE(D(x), 1)."""
-        return F.softplus(self.fake_logits).mean() + F.softplus(-self.real_logits).mean()
+        """L_D = BCE(D(x̂), 0) + BCE(D(x), t), where BCE(a, t) = softplus(−a) + (1 − t)·a for a logit a."""
+        real = F.softplus(-self.real_logits) + (1 - self.real_labels) * self.real_logits
+        return F.softplus(self.fake_logits).mean() + real.mean()
 
     @property
     def generator_loss(self) -> Tensor:
@@ -100,16 +71,26 @@ class Framework(Model):
         super().__init__(config, image_shape)
         self.config = config
         channels, side = image_shape[0], networks.require_square(self.name, image_shape)
-        self.embedding = networks.Embedding(config.z_dim, config.r_dim)
-        self.generator = networks.generator_a(config.r_dim, channels, side, config.ngf)
-        self.reconstructor = networks.reconstructor_a(channels, side, config.ndf, config.z_dim)
-        self.discriminator = networks.discriminator_a(channels, side, config.ndf)
-        networks.init_normal(self)
+        shared = config.architecture == "b"
+        embedding: dict[str, Any] = {"hidden": (64, 64, 32), "batch_norm": True} if shared else {}
+        self.embedding = networks.Embedding(config.z_dim, config.r_dim, **embedding)
+        self.generator = networks.generator_ab(config.r_dim, channels, side, config.ngf)
+        self.front = (
+            networks.front_b(channels, config.ndf) if shared else nn.Identity()
+        )  # what D and q both look through
+        if shared:
+            self.reconstructor = networks.head_b(side, config.ndf, config.z_dim)
+            self.discriminator = networks.head_b(side, config.ndf, 1)
+            networks.init_orthogonal(self)
+        else:
+            self.reconstructor = networks.reconstructor_a(channels, side, config.ndf, config.z_dim)
+            self.discriminator = networks.discriminator_a(channels, side, config.ndf)
+            networks.init_normal(self)
 
     def players(self) -> dict[str, Player]:
-        """D against L_D; e, G and q together against the generator's loss."""
+        """D and its front against L_D; e, G and q against the generator's loss, which leaves the front as it is."""
         return {
-            "discriminator": self.player(self.config.d_lr, self.discriminator),
+            "discriminator": self.player(self.config.d_lr, self.front, self.discriminator),
             "generator": self.player(self.config.g_lr, self.embedding, self.generator, self.reconstructor),
         }
 
@@ -120,9 +101,9 @@ class Framework(Model):
         return Player(parameters_of(*modules), partial(torch.optim.Adam, lr=lr, betas=(0.5, 0.999)))
 
     def noise(self, step: Tensor) -> Tensor:
-        """Instance noise σ_t: linear from `noise_start` at t = 1 to `noise_end` at t = `noise_steps`, then constant."""
+        """Instance noise σ_t: `noise_start` until `noise_first`, `noise_end` from `noise_steps` on, linear between."""
         c = self.config
-        progress = ((step - 1) / (c.noise_steps - 1)).clamp(0.0, 1.0)
+        progress = ((step - c.noise_first) / (c.noise_steps - c.noise_first)).clamp(0.0, 1.0)
         return c.noise_start + (c.noise_end - c.noise_start) * progress
 
     def play(self, reals: Tensor, rng: torch.Generator, step: Tensor, detach: bool = False) -> Round:
@@ -132,14 +113,21 @@ class Framework(Model):
         output on reals is not used, but its statistics are: it is q on clean reals that is scored in the end.
         """
         z, mean, log_variance, fakes = self.imagine(len(reals), rng)
-        fakes = self.corrupt(fakes, rng, step)
+        fakes = self.front(self.corrupt(fakes, rng, step))
         fake_logits = self.discriminator(fakes)
         z_hat = self.reconstructor(fakes.detach() if detach else fakes)
-        reals = self.corrupt(reals, rng, step)
+        reals = self.front(self.corrupt(reals, rng, step))
         real_logits = self.discriminator(reals)
         with torch.no_grad():
             self.reconstructor(reals)
-        return Round(z, mean, log_variance, z_hat, fake_logits, real_logits)
+        return Round(z, mean, log_variance, z_hat, fake_logits, real_logits, self.real_labels(real_logits, rng))
+
+    def real_labels(self, logits: Tensor, rng: torch.Generator) -> Tensor | float:
+        """t of L_D for each real, uniform between its bounds, as `logits`; where they are equal nothing is drawn."""
+        low, high = self.config.real_label_low, self.config.real_label_high
+        if low == high:
+            return low
+        return low + (high - low) * torch.rand(logits.shape, generator=rng, device=logits.device)
 
     def imagine(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """z, μ(z), log σ²(z) and x̂ = G(r) of `count` samples."""
@@ -156,7 +144,7 @@ class Framework(Model):
 
     def encode(self, images: Tensor) -> Tensor:
         """r_μ = μ(q(x)), (N, r_dim): the mean of the bottleneck for the reconstructed z."""
-        return self.embedding(self.reconstructor(images))[0]
+        return self.embedding(self.reconstructor(self.front(images)))[0]
 
     def generate(self, codes: Tensor) -> Tensor:
         """G(r)."""
@@ -172,7 +160,7 @@ class Framework(Model):
         I^L = H − D with H = Σ ½(z² + log 2π) and D = Σ ½((z − ẑ)² + log 2π). The official code uses 10,000 samples.
         """
         z, mean, log_variance, fakes = self.imagine(1_000, rng)
-        fakes = self.corrupt(fakes, rng, step)
+        fakes = self.front(self.corrupt(fakes, rng, step))
         logits = self.discriminator(fakes)
         round = Round(z, mean, log_variance, self.reconstructor(fakes), logits, logits)
         entropy = 0.5 * (z.square() + math.log(2 * math.pi)).sum(dim=1).mean()

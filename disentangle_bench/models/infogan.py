@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from disentangle_bench.models.ib_gan_framework import SMALL, FrameworkConfig, InformationModel
+from disentangle_bench.models.ib_gan_config import SMALL, FrameworkConfig
+from disentangle_bench.models.ib_gan_framework import InformationModel
 
 CAP_WEIGHT = 100.0  # of the KL, in a step whose batch KL reaches the cap (official solver.py)
 
