@@ -29,6 +29,13 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "gan": "disentangle_bench.models.gan:GAN",
         "infogan": "disentangle_bench.models.infogan:InfoGAN",
         "ib-gan": "disentangle_bench.models.ib_gan:IBGAN",
+        "vae": "disentangle_bench.models.vae:VAE",
+        "beta-vae": "disentangle_bench.models.beta_vae:BetaVAE",
+        "annealed-vae": "disentangle_bench.models.annealed_vae:AnnealedVAE",
+        "factor-vae": "disentangle_bench.models.factor_vae:FactorVAE",
+        "beta-tcvae": "disentangle_bench.models.beta_tcvae:BetaTCVAE",
+        "dip-vae-i": "disentangle_bench.models.dip_vae_i:DIPVAEI",
+        "dip-vae-ii": "disentangle_bench.models.dip_vae_ii:DIPVAEII",
     },
     "dataset": {
         "dsprites": "disentangle_bench.datasets.dsprites:DSprites",

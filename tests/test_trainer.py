@@ -34,7 +34,21 @@ def result(trained: Trainer) -> tuple[bytes, list[dict[str, float]]]:
 
 @pytest.mark.parametrize(
     ("model", "changes"),
-    [("gan", {}), ("infogan", {}), ("ib-gan", {"optimiser": "rmsprop"}), ("faulty", {"dropout": 0.5})],
+    [
+        ("gan", {}),
+        ("infogan", {}),
+        ("ib-gan", {"optimiser": "rmsprop"}),
+        ("faulty", {"dropout": 0.5}),
+        ("vae", {}),
+        ("beta-vae", {"architecture": "burgess"}),
+        ("annealed-vae", {"c_steps": 8}),
+        ("factor-vae", {}),
+        ("factor-vae", {"permute_from": "second-batch"}),
+        ("factor-vae", {"permute_from": "half-batch"}),
+        ("beta-tcvae", {}),
+        ("dip-vae-i", {"architecture": "locatello"}),
+        ("dip-vae-ii", {"architecture": "kim"}),
+    ],
 )
 def test_a_resumed_training_equals_an_unbroken_one_to_the_byte(tmp_path, model, changes):
     intervals = Intervals(log=1, diagnose=3, checkpoint_seconds=0)
