@@ -161,6 +161,17 @@ def test_reconstruction_and_kl_against_torch_distributions():
     torch.testing.assert_close(done.kl, kl.sum(dim=1).mean())
 
 
+def test_z_is_a_sample_of_the_posterior():
+    model = build("vae")
+    with torch.no_grad():
+        for layer, bias in ((model.encoder.mean, 5.0), (model.encoder.log_variance, math.log(9))):
+            layer.weight.zero_()
+            layer.bias.fill_(bias)
+    z = model.infer(images(2_000), generator()).z
+    assert z.mean().item() == pytest.approx(5, abs=0.1)
+    assert z.std().item() == pytest.approx(3, rel=0.02)
+
+
 def test_squared_error_by_hand():
     pixels = torch.tensor([[[[1.0, 0.0]]], [[[0.5, 0.25]]]])
     done = one_pass(*torch.zeros(3, 2, 1), "squared-error", pixels)  # the decoder says ½ everywhere
@@ -275,13 +286,19 @@ def test_whose_codes_are_permuted(permute_from, vae_sees, permuted):
     second = images(8, seed=2) if model.needs_second_batch else None
     batch = Batch(images(8), second=second)
     chosen = {"all": batch.images, "second": second, "first": batch.images[:4], "last": batch.images[4:]}
-    seen = []
+    seen, judged = [], []
     model.encoder.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    model.discriminator.register_forward_hook(lambda module, inputs, output: judged.append(inputs[0]))
     losses = model.losses(batch, generator(), STEP)
     assert torch.equal(seen[0], chosen[vae_sees])
     assert torch.equal(seen[-1], chosen[permuted])
     assert len(seen) == 1 + (permuted != vae_sees)
     assert all(loss.isfinite() for loss in losses.values())
+    rng = generator()
+    z = model.infer(chosen[vae_sees], rng).z
+    assert torch.equal(judged[0], z)
+    samples = z if permuted == vae_sees else model.sample(chosen[permuted], rng)[2]
+    assert torch.equal(judged[1].sort(dim=0).values, samples.sort(dim=0).values)
 
 
 # Limits in which one model is another, bit for bit

@@ -33,7 +33,7 @@ class BetaTCVAE(VAEFramework):
         "chen-dsprites": BetaTCVAEConfig(
             steps=18_000, batch_size=2_048, architecture="mlp", init="torch", lr=1e-3, beta=6
         ),
-        "small": BetaTCVAEConfig(**SMALL),
+        "small": BetaTCVAEConfig(**SMALL, beta=4),
     }
     config: BetaTCVAEConfig
 

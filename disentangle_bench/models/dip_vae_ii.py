@@ -25,7 +25,7 @@ class DIPVAEII(DIPVAEI):
 
     name = "dip-vae-ii"
     Config = DIPVAEIIConfig
-    configurations: ClassVar = {"dsprites": DIPVAEIIConfig(), "small": DIPVAEIIConfig(**SMALL)}
+    configurations: ClassVar = {"dsprites": DIPVAEIIConfig(), "small": DIPVAEIIConfig(**SMALL, lambda_od=2)}
 
     def covariance(self, done: Pass) -> Tensor:
         """Cov[μ(x)] + E[diag σ²(x)] over the batch, (z_dim, z_dim)."""
