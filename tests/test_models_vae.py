@@ -137,6 +137,13 @@ def test_published_settings():
     annealed = registry.get("model", "annealed-vae").configurations
     assert (annealed["dsprites"].gamma, annealed["dsprites"].c_steps) == (1_000, 100_000)
     assert (annealed["burgess"].gamma, annealed["burgess"].c_max, annealed["burgess"].lr) == (100, 20, 5e-4)
+    higgins = registry.get("model", "beta-vae").configurations
+    assert {name: (c.beta, c.z_dim) for name, c in higgins.items() if c.likelihood == "squared-error"} == {
+        "chairs": (4, 10),
+        "chairs-z16": (4, 16),
+        "celeba": (10, 10),
+        "celeba-z32": (10, 32),
+    }
     kim = registry.get("model", "factor-vae").configurations
     assert {name: (c.gamma, c.d_lr, c.steps) for name, c in kim.items() if c.permute_from == "second-batch"} == {
         "kim-dsprites": (6.4, 1e-4, 700_000),
