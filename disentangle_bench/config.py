@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from disentangle_bench import registry
+from disentangle_bench import registry, sweep
 from disentangle_bench.codes import CODE_FORMAT
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.errors import UserError, unknown
@@ -59,9 +59,14 @@ class TrialSpec(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
+    def label(self) -> str:
+        """The model, and its swept values where a study has several of it: `ib-gan`, `beta-vae(beta=4)`."""
+        return self.model + sweep.variant_of(self.configuration)
+
+    @property
     def title(self) -> str:
         """For people: `ib-gan dsprites seed 3`."""
-        return f"{self.model} {self.dataset} seed {self.seed}"
+        return f"{self.label} {self.dataset} seed {self.seed}"
 
     def typed_config(self) -> ModelConfig:
         """The model's configuration as its own type."""
@@ -103,6 +108,7 @@ def not_reserved(name: str) -> str:
 
 Names = Annotated[list[str], BeforeValidator(parse_names), Field(min_length=1)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(parse_seeds), Field(min_length=1)]
+Values = Annotated[list[Any], Field(min_length=1)]
 Interval = Annotated[int, Field(ge=0)]
 
 
@@ -131,6 +137,7 @@ class StudyConfig(BaseModel):
     steps: int | None = Field(None, ge=0, description="overrides every model's budget")
     batch_size: int | None = Field(None, gt=1, description="overrides every model's batch size")
     overrides: dict[str, dict[str, Any]] = Field({}, description="fields by model")
+    sweep: dict[str, dict[str, Values]] = Field({}, description="values of fields by model; each combination a cell")
     metrics: dict[str, Names] = {
         "factor-vae": ["robust", "locatello", "ib-gan"],
         "beta-vae": ["robust", "locatello"],
@@ -152,9 +159,10 @@ def load_study(source: str | None, changes: Mapping[str, Any], settings: list[st
         apply_setting(raw, setting)
     raw.setdefault("name", default_name(raw))
     study = validated(StudyConfig, raw, "")
-    for model in study.overrides:
-        if model not in study.models:
-            raise unknown("model in overrides", model, study.models)
+    for field in ("overrides", "sweep"):
+        for model in getattr(study, field):
+            if model not in study.models:
+                raise unknown(f"model in {field}", model, study.models)
     lists: list[tuple[registry.Kind, dict[str, list[str]]]] = [
         ("metric", study.metrics),
         ("comparison", study.comparisons),
@@ -228,10 +236,11 @@ def resolve_numerics(raw: Mapping[str, Any]) -> Numerics:
     return validated(Numerics, settled, "numerics.")
 
 
-def resolve_config(study: StudyConfig, model: str, dataset: str) -> tuple[str, ModelConfig]:
-    """The named configuration that a model uses on a dataset, and its settings with the study's overrides.
+def resolve_configs(study: StudyConfig, model: str, dataset: str) -> dict[str, ModelConfig]:
+    """The configurations that a model uses on a dataset by name: the named one, or one a combination of a sweep.
 
-    A configuration that those change is called so, lest a published number stand beside it.
+    Swept values stand in the name. A configuration that overrides change is called so. Neither then has the name of a
+    published one, lest a published number stand beside it.
     """
     cls: type[Model] = registry.get("model", model)
     name = study.configuration
@@ -240,13 +249,22 @@ def resolve_config(study: StudyConfig, model: str, dataset: str) -> tuple[str, M
         name = next(candidate for candidate in candidates if candidate in cls.configurations)
     if name not in cls.configurations:
         raise unknown(f"configuration of {model}", name, cls.configurations)
-    settings = cls.configurations[name].model_dump()
-    settings |= {key: value for key in ("steps", "batch_size") if (value := getattr(study, key)) is not None}
-    for key in study.overrides.get(model, {}):
+    changes = {key: value for key in ("steps", "batch_size") if (value := getattr(study, key)) is not None}
+    changes |= study.overrides.get(model, {})
+    swept = study.sweep.get(model, {})
+    for key in [*study.overrides.get(model, {}), *swept]:
         if key not in cls.Config.model_fields:
             raise unknown(f"field {model}.", key, cls.Config.model_fields)
-    config = validated(cls.Config, settings | study.overrides.get(model, {}), f"{model}.")
-    return name if config == cls.configurations[name] else f"{name}-changed", config
+        if key in swept and key in changes:
+            raise UserError(f"sweep.{model}.{key}: the study also sets {key} = {changes[key]}; remove one of the two.")
+    settings = cls.configurations[name].model_dump() | changes
+    changed = validated(cls.Config, settings, f"{model}.") != cls.configurations[name]
+    found = {}
+    for values in sweep.combinations(swept):
+        config = validated(cls.Config, settings | values, f"{model}.")
+        variant = sweep.variant({key: getattr(config, key) for key in values})
+        found[name + variant + ("-changed" if changed else "")] = config
+    return found
 
 
 def resolve_trials(study: StudyConfig, datasets: Mapping[str, Dataset]) -> list[TrialSpec]:
@@ -258,24 +276,24 @@ def resolve_trials(study: StudyConfig, datasets: Mapping[str, Dataset]) -> list[
     for dataset_name in study.datasets:
         dataset = datasets[dataset_name]
         for model in study.models:
-            name, config = resolve_config(study, model, dataset_name)
-            try:
-                build_model(registry.get("model", model), config, dataset.image_shape, 0, dataset.classes())
-            except (RuntimeError, MemoryError) as error:
-                raise UserError(f"{model} can't be built with this configuration: {first_line(error)}") from error
-            trials += [
-                TrialSpec(
-                    model=model,
-                    model_source=registry.source_hash("model", model),
-                    configuration=name,
-                    config=config.model_dump(mode="json"),
-                    dataset=dataset_name,
-                    dataset_checksum=dataset.checksum,
-                    seed=seed,
-                    numerics=numerics,
-                )
-                for seed in dict.fromkeys(study.seeds)
-            ]
+            for name, config in resolve_configs(study, model, dataset_name).items():
+                try:
+                    build_model(registry.get("model", model), config, dataset.image_shape, 0, dataset.classes())
+                except (RuntimeError, MemoryError) as error:
+                    raise UserError(f"{model} can't be built with this configuration: {first_line(error)}") from error
+                trials += [
+                    TrialSpec(
+                        model=model,
+                        model_source=registry.source_hash("model", model),
+                        configuration=name,
+                        config=config.model_dump(mode="json"),
+                        dataset=dataset_name,
+                        dataset_checksum=dataset.checksum,
+                        seed=seed,
+                        numerics=numerics,
+                    )
+                    for seed in dict.fromkeys(study.seeds)
+                ]
     return trials
 
 

@@ -29,7 +29,7 @@ def estimate(trials: Sequence[TrialSpec], data: Mapping[str, Dataset]) -> tuple[
     seconds, size = 0.0, 0.0
     cells: dict[tuple[str, str], list[TrialSpec]] = {}
     for trial in trials:
-        cells.setdefault((trial.dataset, trial.model), []).append(trial)
+        cells.setdefault((trial.dataset, trial.label), []).append(trial)
     for (dataset, _), cell in cells.items():
         try:
             one_seconds, one_size = estimate_one(cell[0], data[dataset])

@@ -16,6 +16,7 @@ from scipy import stats
 from disentangle_bench.errors import UserError
 from disentangle_bench.files import write_file
 from disentangle_bench.records import Record
+from disentangle_bench.sweep import variant_of
 
 MIN_SEEDS = 5  # below this an interval would pretend to know
 RESAMPLES = 2_000
@@ -285,7 +286,7 @@ def cells(row: dict[str, Any]) -> dict[str, str]:
         published += f" ± {row['published_spread']:.2f}"
     return {
         "rank": "" if pd.isna(row["rank"]) else str(row["rank"]),
-        "model": str(row["model"]),
+        "model": str(row["model"]) + variant_of(row["configuration"]),
         "codes from": str(row["code_source"]),
         "mean ± sd": (number("mean") or "–") + spread,
         "95 % interval": "" if reference else str(row["ci95"]),

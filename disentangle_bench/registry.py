@@ -35,6 +35,13 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "infogan-modified": "disentangle_bench.models.infogan_modified:InfoGANModified",
         "infogan-cr": "disentangle_bench.models.infogan_cr:InfoGANCR",
         "c-infogan": "disentangle_bench.models.c_infogan:CInfoGAN",
+        "vae": "disentangle_bench.models.vae:VAE",
+        "beta-vae": "disentangle_bench.models.beta_vae:BetaVAE",
+        "annealed-vae": "disentangle_bench.models.annealed_vae:AnnealedVAE",
+        "factor-vae": "disentangle_bench.models.factor_vae:FactorVAE",
+        "beta-tcvae": "disentangle_bench.models.beta_tcvae:BetaTCVAE",
+        "dip-vae-i": "disentangle_bench.models.dip_vae_i:DIPVAEI",
+        "dip-vae-ii": "disentangle_bench.models.dip_vae_ii:DIPVAEII",
     },
     "dataset": {
         "dsprites": "disentangle_bench.datasets.dsprites:DSprites",

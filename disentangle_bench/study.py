@@ -36,10 +36,10 @@ class Study:
     trials: list[TrialSpec]
 
     def cells(self) -> dict[tuple[str, str], list[TrialSpec]]:
-        """Trials by (dataset, model): the same but for the seed."""
+        """Trials by (dataset, model's label): the same but for the seed."""
         cells: dict[tuple[str, str], list[TrialSpec]] = {}
         for trial in self.trials:
-            cells.setdefault((trial.dataset, trial.model), []).append(trial)
+            cells.setdefault((trial.dataset, trial.label), []).append(trial)
         return cells
 
     def options(self, tensorboard: bool = False, retries: int = 1) -> TrialOptions:
@@ -204,5 +204,5 @@ def collect_traversals(study: Study, workspace: Workspace) -> Path:
     for trial in study.trials:
         picture = workspace.trial(trial.id) / "traversal.png"
         if picture.exists():
-            shutil.copyfile(picture, folder / f"{trial.model}_{trial.dataset}_seed{trial.seed}.png")
+            shutil.copyfile(picture, folder / f"{trial.label}_{trial.dataset}_seed{trial.seed}.png")
     return folder

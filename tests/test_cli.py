@@ -485,3 +485,19 @@ def test_records_are_json_that_anyone_can_read(finished):
         content = json.loads(path.read_text())
         assert content["status"] == "finished"
         assert str(finished[0]) not in path.read_text(), "a path of this machine in a record"
+
+
+def test_a_sweep_is_told_apart_everywhere_and_can_be_extended(tmp_path, command):
+    sweep = ["--models", "vae,beta-vae", "--dataset", "tiny", "--name", "s", "--local", *KIM, "--set", "steps=3"]
+    done = command("run", *sweep, "--set", "sweep.beta-vae.beta=[1, 4]")
+    assert done.returncode == 0, done.stderr
+    done = command("run", *sweep, "--set", "sweep.beta-vae.beta=[4, 16]")
+    assert "4 trials, 3 done, 1 to run" in done.stdout
+    assert {"beta-vae(beta=1)", "beta-vae(beta=16)"} <= set(done.stdout.split())
+    status = command("status", "s").stdout
+    for beta in (1, 4, 16):
+        assert f"beta-vae(beta={beta}) tiny seed 0: finished" in status
+    pictures = sorted(path.name for path in (tmp_path / "results/s/traversals").iterdir())
+    assert pictures == [*(f"beta-vae(beta={beta})_tiny_seed0.png" for beta in (1, 16, 4)), "vae_tiny_seed0.png"]
+    table = pd.read_csv(tmp_path / "results/s/leaderboard.csv")
+    assert set(table["configuration"].dropna()) == {"small-changed", *(f"small(beta={b})-changed" for b in (1, 4, 16))}

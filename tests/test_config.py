@@ -3,8 +3,17 @@
 import pytest
 
 from disentangle_bench import registry
-from disentangle_bench.config import PRESETS, Numerics, TrialSpec, load_study, parse_seeds, resolve_trials
+from disentangle_bench.config import (
+    PRESETS,
+    IntervalsConfig,
+    Numerics,
+    TrialSpec,
+    load_study,
+    parse_seeds,
+    resolve_trials,
+)
 from disentangle_bench.errors import UserError
+from disentangle_bench.study import Study
 
 
 def study(place, *settings, **changes):
@@ -101,6 +110,17 @@ def test_a_spec_survives_its_own_json(place):
         (["configuration=dsprits"], {}, r"unknown configuration of ib-gan 'dsprits'\. Did you mean 'dsprites'"),
         (["numerics.threads=0"], {}, r"numerics\.threads = 0: input should be greater than or equal to 1"),
         (["gan.d_lr=1"], {}, r"unknown model in overrides 'gan'"),
+        (["sweep.ib-gan.bta=[1]"], {}, r"unknown field ib-gan\. 'bta'\. Did you mean 'beta'\?"),
+        (["sweep.ib-gan.beta=[1, -1]"], {}, r"ib-gan\.beta = -1: input should be greater than or equal to 0"),
+        (["sweep.ib-gan.beta=4"], {}, r"sweep\.ib-gan\.beta = 4: input should be a valid list"),
+        (["sweep.ib-gan.beta=[]"], {}, r"sweep\.ib-gan\.beta = \[\]: list should have at least 1 item"),
+        (["sweep.gan.d_lr=[1]"], {}, r"unknown model in sweep 'gan'"),
+        (
+            ["sweep.ib-gan.beta=[1]", "ib-gan.beta=2"],
+            {},
+            r"sweep\.ib-gan\.beta: the study also sets beta = 2; remove one",
+        ),
+        (["sweep.ib-gan.steps=[1]", "steps=2"], {}, r"sweep\.ib-gan\.steps: the study also sets steps = 2; remove one"),
         ([], {"seeds": "3-1"}, r"seeds = '3-1': the range '3-1' runs backwards"),
         ([], {"seeds": "many"}, r"seeds = 'many': 'many' is not a list of seeds"),
         ([], {"models": ""}, r"models = .*at least 1 item"),
@@ -116,6 +136,55 @@ def test_a_changed_configuration_no_longer_has_the_published_name(place):
     assert trials(place, "configuration=dsprites")[0].configuration == "dsprites"
     assert trials(place, "configuration=dsprites", "ib-gan.beta=5")[0].configuration == "dsprites-changed"
     assert trials(place, "configuration=dsprites", "ib-gan.beta=0.141")[0].configuration == "dsprites"
+
+
+def test_a_swept_value_stands_in_the_name_and_makes_a_cell(place):
+    found = trials(place, "sweep.ib-gan.beta=[0.1, 2]", "sweep.ib-gan.r_dim=[5, 10]", seeds="0-2")
+    assert len(found) == len({trial.id for trial in found}) == 2 * 2 * 3
+    names = list(dict.fromkeys(trial.configuration for trial in found))
+    assert names == [
+        "small(beta=0.1,r_dim=5)",
+        "small(beta=0.1,r_dim=10)",
+        "small(beta=2,r_dim=5)",
+        "small(beta=2,r_dim=10)",
+    ]
+    assert [found[0].config["beta"], found[0].config["r_dim"]] == [0.1, 5]
+    assert found[0].title == "ib-gan(beta=0.1,r_dim=5) tiny seed 0"
+    cells = Study("s", "", {}, IntervalsConfig(), found).cells()
+    assert [len(cell) for cell in cells.values()] == [3, 3, 3, 3]
+
+
+def test_a_sweep_of_one_model_leaves_the_others_alone(place):
+    found = trials(place, "sweep.ib-gan.beta=[0.1, 0.2]", models="ib-gan,gan")
+    assert [trial.label for trial in found] == ["ib-gan(beta=0.1)", "ib-gan(beta=0.2)", "gan"]
+    assert found[2].id == trials(place, models="gan")[0].id
+
+
+def test_a_value_given_twice_is_trained_once(place):
+    assert len(trials(place, "sweep.ib-gan.beta=[1, 1.0, 2]")) == 2
+
+
+def test_what_is_swept_does_not_count_as_changed_and_what_is_set_does(place):
+    [trial] = trials(place, "configuration=dsprites", "sweep.ib-gan.beta=[0.141]")
+    assert trial.configuration == "dsprites(beta=0.141)"
+    [trial] = trials(place, "configuration=dsprites", "sweep.ib-gan.beta=[0.141]", "steps=9")
+    assert trial.configuration == "dsprites(beta=0.141)-changed"
+    assert trial.label == "ib-gan(beta=0.141)"
+
+
+def test_locatellos_preset_is_the_published_sweep(data_root):
+    from disentangle_bench.datasets import load
+
+    specs = resolve_trials(load_study("locatello-dsprites", {}, []), {"dsprites": load("dsprites", data_root)})
+    assert len(specs) == len({spec.id for spec in specs}) == 6 * 6 * 50
+    values: dict[str, list[str]] = {}
+    for spec in specs:
+        if spec.seed == 0:
+            values.setdefault(spec.model, []).append(spec.configuration)
+    assert values["beta-vae"] == [f"dsprites(beta={beta})" for beta in (1, 2, 4, 6, 8, 16)]
+    assert values["annealed-vae"][3] == "dsprites(c_max=50)"
+    assert {spec.config["steps"] for spec in specs} == {300_000, 150_000}
+    assert {spec.config["lambda_d_factor"] for spec in specs if spec.model == "dip-vae-i"} == {10}
 
 
 def test_files_that_are_not_studies_get_a_sentence(tmp_path):

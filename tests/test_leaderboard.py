@@ -138,6 +138,20 @@ def test_published_values_stand_beside_published_configurations_alone():
     assert pd.isna(models.loc["ib-gan", "published"])
 
 
+def test_the_cells_of_a_sweep_are_rows_of_their_own():
+    published = pd.DataFrame(
+        [["ib-gan", "dsprites", "kim", "robust", "score", 0.8, 0.07, 32, "a paper", ""]], columns=PUBLISHED_COLUMNS
+    )
+    cells = {"dsprites(beta=1)": 0.4, "dsprites(beta=4)": 0.6}
+    table, models = board(
+        [record(value=v, configuration=c, seed=s) for c, v in cells.items() for s in (0, 1)], published
+    )
+    assert dict(zip(models["configuration"], models["mean"], strict=True)) == pytest.approx(cells)
+    assert models["published"].isna().all()
+    [shown] = rich_tables(table)
+    assert {"ib-gan(beta=1)", "ib-gan(beta=4)"} <= set(shown.columns[0].cells)
+
+
 def test_mixed_numerics_are_said():
     _, models = board([record(seed=0), record(seed=1, threads=2)])
     assert models.loc["ib-gan", "numerics"].startswith("mixed: ")

@@ -46,6 +46,15 @@ def result(trained: Trainer) -> tuple[bytes, list[dict[str, float]]]:
         ("infogan-modified", {}),
         ("infogan-cr", {"switch_step": 7}),
         ("c-infogan", {}),
+        ("vae", {}),
+        ("beta-vae", {"architecture": "burgess"}),
+        ("annealed-vae", {"c_steps": 8}),
+        ("factor-vae", {}),
+        ("factor-vae", {"permute_from": "second-batch"}),
+        ("factor-vae", {"permute_from": "half-batch"}),
+        ("beta-tcvae", {}),
+        ("dip-vae-i", {"architecture": "locatello"}),
+        ("dip-vae-ii", {"architecture": "kim"}),
     ],
 )
 def test_a_resumed_training_equals_an_unbroken_one_to_the_byte(tmp_path, model, changes):
