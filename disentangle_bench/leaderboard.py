@@ -197,11 +197,8 @@ def reference_rows(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def published_values(published: pd.DataFrame) -> pd.DataFrame:
-    """The papers' numbers as columns to join; they stand beside published configurations alone.
-
-    A published configuration has the name of its dataset.
-    """
-    return published.assign(configuration=published["dataset"]).rename(
+    """The papers' numbers as columns to join: each stands beside the configuration that it names, and no other."""
+    return published.dropna(subset=["configuration"]).rename(
         columns={"value": "published", "spread": "published_spread", "source": "published_source"}
     )[
         [
@@ -229,7 +226,9 @@ def ranks(table: pd.DataFrame) -> pd.Series:
     return result
 
 
-PUBLISHED_COLUMNS = ["model", "dataset", "metric", "protocol", "key", "value", "spread", "seeds", "source", "note"]
+PUBLISHED_COLUMNS = [
+    "model", "configuration", "dataset", "metric", "protocol", "key", "value", "spread", "seeds", "source", "note",
+]  # fmt: skip
 
 
 def read_published(folder: Path) -> pd.DataFrame:

@@ -129,18 +129,22 @@ def test_the_interval_is_as_wide_as_theory_says():
 
 def test_published_values_stand_beside_published_configurations_alone():
     published = pd.DataFrame(
-        [["ib-gan", "dsprites", "kim", "robust", "score", 0.8, 0.07, 32, "a paper", ""]], columns=PUBLISHED_COLUMNS
+        [["ib-gan", "dsprites", "dsprites", "kim", "robust", "score", 0.8, 0.07, 32, "a paper", ""]],
+        columns=PUBLISHED_COLUMNS,
     )
     _, models = board([record()], published)
     assert models.loc["ib-gan", "published"] == 0.8
     assert models.loc["ib-gan", "published_source"] == "a paper"
+    cited = published.assign(configuration=None, value=0.1)  # a paper's number for a setting that is none of ours
+    assert board([record()], pd.concat([published, cited]))[1].loc["ib-gan", "published"] == 0.8
     _, models = board([record(configuration="small")], published)
     assert pd.isna(models.loc["ib-gan", "published"])
 
 
 def test_the_cells_of_a_sweep_are_rows_of_their_own():
     published = pd.DataFrame(
-        [["ib-gan", "dsprites", "kim", "robust", "score", 0.8, 0.07, 32, "a paper", ""]], columns=PUBLISHED_COLUMNS
+        [["ib-gan", "dsprites", "dsprites", "kim", "robust", "score", 0.8, 0.07, 32, "a paper", ""]],
+        columns=PUBLISHED_COLUMNS,
     )
     cells = {"dsprites(beta=1)": 0.4, "dsprites(beta=4)": 0.6}
     table, models = board(
@@ -207,5 +211,5 @@ def test_the_papers_tables_are_readable_and_hold_ib_gans_score():
 
 def test_a_published_table_without_its_columns_gets_a_sentence(tmp_path):
     (tmp_path / "bad.csv").write_text("model,value\nx,1\n")
-    with pytest.raises(UserError, match=r"bad\.csv lacks the column 'dataset'"):
+    with pytest.raises(UserError, match=r"bad\.csv lacks the column 'configuration'"):
         read_published(tmp_path)

@@ -84,7 +84,7 @@ class Subject:
     @cached_property
     def images(self) -> DeviceImages:
         """The bars as the model takes them."""
-        return DeviceImages(Bars(self.shape), torch.device("cpu"), self.cls.image_range)
+        return DeviceImages(Bars(self.shape), torch.device("cpu"), self.build().image_range)
 
     def batch(self) -> Batch:
         """The first images, their classes, and the last ones as second batch."""
@@ -115,8 +115,6 @@ def declares(subject: Subject) -> None:
         require(isinstance(config, cls.Config), f"configuration '{name}' must be an instance of the model's `Config`")
         again = cls.Config.model_validate(config.model_dump(mode="json"))
         require(again == config, f"configuration '{name}' doesn't survive JSON, which a trial's identity is made of")
-    low, high = cls.image_range
-    require(low < high, f"`image_range` must be (low, high), not {cls.image_range}")
 
 
 def builds(subject: Subject) -> None:
@@ -233,7 +231,8 @@ def generates(subject: Subject) -> None:
         require(codes.shape == expected, alike)
         images = model.generate(codes)
     require(images.shape == (BATCH, *subject.shape), f"`generate` gives {tuple(images.shape)}, not images")
-    low, high = subject.cls.image_range
+    low, high = model.image_range
+    require(low < high, f"`image_range` must be (low, high), not {model.image_range}")
     inside = (images >= low - 1e-3).all() and (images <= high + 1e-3).all()
     require(inside, f"generated images leave `image_range` ({low:g} to {high:g}): end with tanh or sigmoid")
 

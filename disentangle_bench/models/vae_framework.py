@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -101,7 +101,7 @@ class VAEFramework(Model):
     """An encoder and a decoder that one optimiser moves against Rec + the model's regulariser."""
 
     code_source = "encoder"
-    image_range: ClassVar = (0.0, 1.0)
+    image_range = (0.0, 1.0)
     config: VAEConfig
 
     def __init__(self, config: VAEConfig, image_shape: tuple[int, int, int]) -> None:
