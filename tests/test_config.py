@@ -14,6 +14,7 @@ from disentangle_bench.config import (
 )
 from disentangle_bench.errors import UserError
 from disentangle_bench.study import Study
+from disentangle_bench.trial import Scoring
 
 
 def study(place, *settings, **changes):
@@ -150,7 +151,7 @@ def test_a_swept_value_stands_in_the_name_and_makes_a_cell(place):
     ]
     assert [found[0].config["beta"], found[0].config["r_dim"]] == [0.1, 5]
     assert found[0].title == "ib-gan(beta=0.1,r_dim=5) tiny seed 0"
-    cells = Study("s", "", {}, IntervalsConfig(), found).cells()
+    cells = Study("s", "", Scoring({}), {}, IntervalsConfig(), found).cells()
     assert [len(cell) for cell in cells.values()] == [3, 3, 3, 3]
 
 

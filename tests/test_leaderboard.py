@@ -26,6 +26,7 @@ from disentangle_bench.records import Record
 FACTS = {"kim": MetricFacts(("score",), True, ("robust",))}
 ENDS = {("dsprites", "kim", "robust", 10): {"score": {"floor": 0.2, "ceiling": 1.0}}}
 NOTHING = pd.DataFrame(columns=PUBLISHED_COLUMNS)
+PUBLISHED = ["ib-gan", "dsprites", "dsprites", "kim", "robust", "score", 0.8, 0.07, 32, "a paper", ""]
 
 
 def record(model="ib-gan", seed=0, value=0.5, status="finished", threads=1, configuration="dsprites") -> Record:
