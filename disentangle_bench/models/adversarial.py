@@ -53,7 +53,7 @@ def uniform(count: int, size: int, rng: torch.Generator, device: torch.device) -
 
 def one_hot(labels: Tensor, classes: int) -> Tensor:
     """int64 (B,) as float32 (B, classes)."""
-    return F.one_hot(labels, classes).to(torch.float32)
+    return torch.eye(classes, device=labels.device)[labels]  # torch's own reads the labels on the host
 
 
 @contextmanager
