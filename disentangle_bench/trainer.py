@@ -135,7 +135,7 @@ class Trainer:
         for player in self.events.get(self.step, ()):
             self.restart(player)
         self.device_step.fill_(self.step)
-        shared = self.model.begin(self.batch(), self.rng, self.device_step)
+        shared = self.model.begin(self.batch(self.rng), self.rng, self.device_step)
         detached: dict[str, torch.Tensor] = {}
         for number, phase in enumerate(self.model.phases, start=1):
             losses = getattr(self.model, phase)(shared, self.rng, self.device_step)
@@ -151,17 +151,17 @@ class Trainer:
             self.healthy &= torch.stack([detached[name] for name in losses]).isfinite().all()
         return detached
 
-    def batch(self) -> Batch:
+    def batch(self, rng: torch.Generator) -> Batch:
         """Images drawn uniformly with replacement, and what else the model asks for."""
-        index = self.draw()
+        index = self.draw(rng)
         labels = self.images.labels[index] if self.model.conditional else None
-        second = self.images(self.draw()) if self.model.needs_second_batch else None
+        second = self.images(self.draw(rng)) if self.model.needs_second_batch else None
         return Batch(self.images(index), labels, second)
 
-    def draw(self) -> torch.Tensor:
+    def draw(self, rng: torch.Generator) -> torch.Tensor:
         """Row indices of one batch, int64 (B,)."""
         size = (self.config.batch_size,)
-        return torch.randint(len(self.images), size, generator=self.rng, device=self.model.device)
+        return torch.randint(len(self.images), size, generator=rng, device=self.model.device)
 
     def restart(self, player: str) -> None:
         """Give a player new weights and a new optimiser, the same ones in a resumed trial."""
@@ -180,7 +180,8 @@ class Trainer:
         """The model's diagnostics, from a generator of their own; without those that are not finite numbers."""
         rng = torch.Generator(self.model.device).manual_seed(derive_seed(self.seed, "diagnostics", self.step))
         with evaluating(self.model):
-            values = {name: value.item() for name, value in self.model.diagnostics(rng, self.device_step).items()}
+            found = self.model.diagnostics(self.batch(rng), rng, self.device_step)
+            values = {name: value.item() for name, value in found.items()}
         return {name: value for name, value in values.items() if math.isfinite(value)}
 
     def save(self) -> None:

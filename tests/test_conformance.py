@@ -136,7 +136,7 @@ class HiddenState(Good):
 
 
 class Crashes(Good):
-    def diagnostics(self, rng, step):
+    def diagnostics(self, batch, rng, step):
         raise ZeroDivisionError("planned")
 
 

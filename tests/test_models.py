@@ -215,7 +215,7 @@ def test_draws_come_from_the_passed_generator_alone(name):
     model, state = build(name), torch.get_rng_state()
     first = model.losses(batch(), generator(3), torch.tensor(1))
     model.eval()
-    model.diagnostics(generator(3), torch.tensor(1))
+    model.diagnostics(batch(), generator(3), torch.tensor(1))
     assert torch.equal(torch.get_rng_state(), state)
     second = build(name).losses(batch(), generator(3), torch.tensor(1))
     assert {k: v.item() for k, v in first.items()} == {k: v.item() for k, v in second.items()}
@@ -223,7 +223,7 @@ def test_draws_come_from_the_passed_generator_alone(name):
 
 def test_diagnostics_add_up():
     model = build("ib-gan").eval()
-    curves = model.diagnostics(generator(), torch.tensor(1))
+    curves = model.diagnostics(batch(), generator(), torch.tensor(1))
     kl = [curves[f"kl_{d}"] for d in range(10)]
     torch.testing.assert_close(torch.stack(kl).sum(), curves["information_upper"])
     torch.testing.assert_close(curves["entropy_z"] - curves["distortion_z"], curves["information_lower"])

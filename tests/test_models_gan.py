@@ -578,7 +578,7 @@ def test_draws_come_from_the_passed_generator_alone(name):
     model, state = build(name), torch.get_rng_state()
     first = all_losses(model, batch(model), seed=3)
     model.eval()
-    model.diagnostics(generator(3), STEP)
+    model.diagnostics(batch(model), generator(3), STEP)
     model.sample_codes(2, generator())
     assert torch.equal(torch.get_rng_state(), state)
     second = all_losses(build(name), batch(model), seed=3)
@@ -589,7 +589,7 @@ def test_draws_come_from_the_passed_generator_alone(name):
 def test_diagnostics_hold_a_bound_for_each_code_and_their_sum(name):
     model = build(name).eval()
     with torch.no_grad():
-        curves = model.diagnostics(generator(), STEP)
+        curves = model.diagnostics(batch(model), generator(), STEP)
     bounds = [value for key, value in curves.items() if key.startswith("information_") and key != "information_lower"]
     torch.testing.assert_close(torch.stack(bounds).sum(), curves["information_lower"])
     codes = {"infogan-original": 6}.get(name, model.sample_codes(2, generator()).shape[1])  # 3 columns are one code
@@ -600,7 +600,7 @@ def test_diagnostics_hold_a_bound_for_each_code_and_their_sum(name):
 def test_the_original_infogan_shows_its_continuous_information_with_both_entropies():
     model = build("infogan-original").eval()
     with torch.no_grad():
-        curves = model.diagnostics(generator(), STEP)
+        curves = model.diagnostics(batch(model), generator(), STEP)
     for i in range(5):
         gap = curves[f"coded_continuous_{i}"] - curves[f"true_continuous_{i}"]
         # −E log N(c; 0, 1) = ½ log 2π + ½E c², with E c² = 1/3, against ln 2

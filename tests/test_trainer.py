@@ -106,7 +106,7 @@ def test_a_phase_that_uses_shared_work_has_its_true_gradient(tmp_path):
     ours.step = 1
     ours.update()
     model, step = reference.model, torch.ones((), dtype=torch.int64)
-    batch = reference.batch()
+    batch = reference.batch(reference.rng)
     shared = model.begin(batch, reference.rng, step)
     for phase, player in (("one", "steady"), ("two", "fresh")):
         loss = getattr(model, phase)(shared, reference.rng, step)[player]

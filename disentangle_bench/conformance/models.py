@@ -243,7 +243,7 @@ def diagnoses(subject: Subject) -> None:
     model = subject.build().eval()
     before = weights(model)
     with torch.no_grad():
-        found = model.diagnostics(torch.Generator().manual_seed(0), torch.tensor(1))
+        found = model.diagnostics(subject.batch(), torch.Generator().manual_seed(0), torch.tensor(1))
     for name, value in found.items():
         require(isinstance(value, Tensor) and value.ndim == 0, f"diagnostic '{name}' must be a tensor of one number")
     require(weights(model) == before, "`diagnostics` changed the model's weights or statistics")

@@ -121,8 +121,11 @@ class Model(nn.Module, ABC):
     def sample_codes(self, count: int, rng: torch.Generator) -> Tensor:
         """Codes (count, D) from the prior, as `generate` takes them: where traversals start."""
 
-    def diagnostics(self, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
-        """Scalars worth a curve, in nats where they are information; called in evaluation mode without gradients."""
+    def diagnostics(self, batch: Batch, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
+        """Scalars worth a curve, in nats where they are information; called in evaluation mode without gradients.
+
+        `batch` is drawn for this alone, as the trainer draws one for a step.
+        """
         return {}
 
     @property

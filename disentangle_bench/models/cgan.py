@@ -158,7 +158,7 @@ class CGAN(Model):
         """z ~ U(0, 1)."""
         return torch.rand(count, self.config.z_dim, generator=rng, device=self.device)
 
-    def diagnostics(self, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
+    def diagnostics(self, batch: Batch, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
         """A lower bound on I(z_d; x̂) for each d, in nats, on 1,000 samples with uniform labels."""
         z = self.sample_codes(1_000, rng)
         labels = torch.randint(self.classes, (1_000,), generator=rng, device=self.device)

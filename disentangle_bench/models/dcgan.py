@@ -117,7 +117,7 @@ class DCGAN(Model):
             return uniform(count, self.config.z_dim, rng, self.device)
         return torch.randn(count, self.config.z_dim, generator=rng, device=self.device)
 
-    def diagnostics(self, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
+    def diagnostics(self, batch: Batch, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
         """A lower bound on I(z_d; x̂) for each d, in nats, on 1,000 samples."""
         z = self.sample_codes(1_000, rng)
         entropy = NORMAL_ENTROPY if self.config.prior == "normal" else UNIFORM_ENTROPY

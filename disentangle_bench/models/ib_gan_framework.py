@@ -154,7 +154,7 @@ class Framework(Model):
         """r from m(r) = N(0, I)."""
         return torch.randn(count, self.config.r_dim, generator=rng, device=self.device)
 
-    def diagnostics(self, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
+    def diagnostics(self, batch: Batch, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
         """I^L and I^U, their parts, and KL by dimension, in nats, on 1,000 samples at the current noise level.
 
         I^L = H − D with H = Σ ½(z² + log 2π) and D = Σ ½((z − ẑ)² + log 2π). The official code uses 10,000 samples.

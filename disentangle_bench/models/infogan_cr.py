@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from disentangle_bench.models.adversarial import halvings, init_dcgan
-from disentangle_bench.models.base import Player
+from disentangle_bench.models.base import Batch, Player
 from disentangle_bench.models.infogan_cr_networks import trunk
 from disentangle_bench.models.infogan_modified import Draws, InfoGANModified, ModifiedConfig, Pairs
 
@@ -82,9 +82,9 @@ class InfoGANCR(InfoGANModified):
         """The images of each pair, stacked on their channels: (B, 2C, H, W)."""
         return torch.cat([self.generator(pairs.first), self.generator(pairs.second)], dim=1)
 
-    def diagnostics(self, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
+    def diagnostics(self, batch: Batch, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
         """InfoGAN (modified)'s, and how often H is right about 1,000 pairs."""
-        curves = super().diagnostics(rng, step)
+        curves = super().diagnostics(batch, rng, step)
         pairs = self.draw_pairs(1_000, rng)
         accuracy = (self.contrast(self.paired(pairs)).argmax(dim=1) == pairs.equal).float().mean()
         return curves | {"contrast_accuracy": accuracy}

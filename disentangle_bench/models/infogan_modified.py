@@ -156,7 +156,7 @@ class InfoGANModified(Model):
         """c ~ U(−1, 1)."""
         return uniform(count, self.config.code_dim, rng, self.device)
 
-    def diagnostics(self, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
+    def diagnostics(self, batch: Batch, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
         """A lower bound on I(c_d; x̂) for each d, and Q's NLL, in nats, on 1,000 samples."""
         codes, noise = self.sample_codes(1_000, rng), uniform(1_000, self.config.noise_dim, rng, self.device)
         features = self.shared(self.generator(torch.cat([codes, noise], dim=1)))

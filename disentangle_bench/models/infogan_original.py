@@ -174,7 +174,7 @@ class InfoGANOriginal(Model):
             discrete = [one_hot(c, size) for c, size in zip(latents.categories, self.config.categorical, strict=True)]
         return torch.cat([*discrete, latents.continuous], dim=1)
 
-    def diagnostics(self, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
+    def diagnostics(self, batch: Batch, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
         """Lower bounds on I(c; x̂) for each code, in nats, on 1,000 samples, and L_I,cont as coded and with H(c) = ln 2.
 
         With σ = 1 the latter two can't exceed 1/6 and −0.23, so the bounds have the best σ instead. Labels, where the

@@ -109,17 +109,11 @@ class VAEFramework(Model):
         self.config = config
         self.encoder, self.decoder = vae_networks.networks(config.architecture, image_shape, config.z_dim)
         vae_networks.initialise(self, config.init)
-        self.recent: Tensor | None = None
 
     def players(self) -> dict[str, Player]:
         """Encoder and decoder together."""
         adam = partial(torch.optim.Adam, lr=self.config.lr)
         return {"vae": Player(parameters_of(self.encoder, self.decoder), adam)}
-
-    def begin(self, batch: Batch, rng: torch.Generator, step: Tensor) -> Batch:
-        """The batch itself, whose images are kept for the next curves: a VAE has no others to show its encoder."""
-        self.recent = batch.images
-        return batch
 
     def losses(self, batch: Batch, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
         """Rec + the regulariser."""
@@ -153,11 +147,9 @@ class VAEFramework(Model):
         """z from p(z) = N(0, I)."""
         return torch.randn(count, self.config.z_dim, generator=rng, device=self.device)
 
-    def diagnostics(self, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
-        """Rec, ELBO, KL by dimension, the bound on I(x; z) and the total correlation, on the last batch trained on."""
-        if self.recent is None:
-            return {}
-        done = self.infer(self.recent, rng)
+    def diagnostics(self, batch: Batch, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
+        """Rec, ELBO, KL by dimension, the bound on I(x; z) and the total correlation, on one batch."""
+        done = self.infer(batch.images, rng)
         curves = {
             "reconstruction": done.reconstruction,
             "elbo": -done.reconstruction - done.kl,
