@@ -156,14 +156,18 @@ class InfoGANOriginal(Model):
         return torch.cat([*discrete, guess.mean], dim=1)
 
     def generate(self, codes: Tensor) -> Tensor:
-        """G(z, c) with one z for all, drawn with the initial weights; values between those of a code are rounded."""
+        """G(z, c) with one z for all, drawn with the initial weights; of class 0 where there are classes."""
+        return self.generate_class(codes, None)
+
+    def generate_class(self, codes: Tensor, labels: Tensor | None) -> Tensor:
+        """G(z, c, y) of labels (N,), likewise; values between those of a categorical code are rounded."""
         if self.config.encode_as == "argmax":
             sizes = self.config.categorical
             values, continuous = codes.tensor_split([len(sizes)], dim=1)
             whole = values.round().long()
             hot = [one_hot(whole[:, i].clamp(0, size - 1), size) for i, size in enumerate(sizes)]
             codes = torch.cat([*hot, continuous], dim=1)
-        return self.make(self.still.expand(len(codes), -1), codes, None)
+        return self.make(self.still.expand(len(codes), -1), codes, labels)
 
     def sample_codes(self, count: int, rng: torch.Generator) -> Tensor:
         """c from its prior, categorical codes as one-hots or as values."""
