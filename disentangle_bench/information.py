@@ -29,8 +29,8 @@ def mutual_information(
 
     T is an MLP of two hidden layers on both, standardised; it learns from one half of the rows, and the bound is taken
     on the other, so that what it learned by heart counts nothing. The gradient of the logarithm divides by a moving
-    average of E[e^T] (section 3.2 of the paper), as the batch's own would bias it. More than log(N/2) nats can't be told
-    from N rows. `rng` gives the initial weights' seed and every draw, so the same generator gives the same number.
+    average of E[e^T] (section 3.2 of the paper), as the batch's own would bias it. More than log(N/2) nats can't be
+    told from N rows. `rng` gives the initial weights' seed and every draw, so the same generator gives the same number.
     """
     x, y = x.flatten(1), y.flatten(1)
     if len(x) != len(y) or len(x) < 4:
