@@ -55,7 +55,7 @@ class DCGAN(Model):
     ½‖z − ẑ‖²; its gradient never reaches G or D. It sees reals too, without a loss: it is on them that it is scored, so
     its batch norm needs their statistics. `pytorch-examples` is that repository's setting; `paper` has the paper's
     prior and batch size as we remember them, unverified. Other images than 64×64 have more or fewer layers. `small` is
-    ours; its rates were chosen in a few runs on seed 0.
+    ours, a first guess that was kept.
     """
 
     name = "dcgan"
