@@ -63,6 +63,7 @@ def codes_of(ids: Sequence[str], workspace: Workspace) -> list[np.ndarray]:
 def peer_of(id: str, workspace: Workspace) -> Peer:
     """A trial's trained model, which generates from codes of its prior and encodes what others generate."""
     model: Model = load_trial(id, workspace.results, workspace.data, workspace.plugins).model
+    noise = torch.Generator().manual_seed(0)  # of what images depend on beside the codes
 
     def sample(count: int, rng: np.random.Generator) -> np.ndarray:
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
@@ -70,7 +71,7 @@ def peer_of(id: str, workspace: Workspace) -> Peer:
 
     @torch.inference_mode()
     def generate(codes: np.ndarray) -> torch.Tensor:
-        return model.generate(torch.from_numpy(codes))
+        return model.sample_images(torch.from_numpy(codes), noise)
 
     @torch.inference_mode()
     def encode(images: torch.Tensor) -> np.ndarray:

@@ -68,15 +68,15 @@ def mutual_information(
 
 
 def code_information(model: Model, rng: torch.Generator, samples: int = 10_000, steps: int = 2_000) -> float:
-    """I(c; q(G(c))) in nats: what a trained model's codes still tell after generation and encoding, by MINE.
+    """I(c; q(G(c, z))) in nats: what a trained model's codes still tell after generation and encoding, by MINE.
 
-    By the data processing inequality it is no more than I(c; G(c)), of which a model's `information_lower` is a bound.
-    Images themselves are too wide for a critic of this kind; the model's own encoder sums them up.
+    By the data processing inequality it is no more than I(c; G(c, z)), of which a model's `information_lower` is a
+    bound. Images themselves are too wide for a critic of this kind; the model's own encoder sums them up.
     """
     model.eval()
     with torch.no_grad():
         codes = model.sample_codes(samples, rng)
-        read = torch.cat([model.encode(model.generate(block)) for block in codes.split(500)])
+        read = torch.cat([model.encode(model.sample_images(block, rng)) for block in codes.split(500)])
     return mutual_information(codes, read, rng, steps)
 
 

@@ -231,6 +231,10 @@ def generates(subject: Subject) -> None:
         alike = f"`sample_codes` gives {tuple(codes.shape)}, and codes of as many images are {tuple(expected)}"
         require(codes.shape == expected, alike)
         images = model.generate(codes)
+        sampled = model.sample_images(codes, torch.Generator().manual_seed(0))
+    require(
+        sampled.shape == images.shape, f"`sample_images` gives {tuple(sampled.shape)}, `generate` {tuple(images.shape)}"
+    )
     require(images.shape == (BATCH, *subject.shape), f"`generate` gives {tuple(images.shape)}, not images")
     low, high = model.image_range
     require(low < high, f"`image_range` must be (low, high), not {model.image_range}")

@@ -117,6 +117,13 @@ class Model(nn.Module, ABC):
     def generate(self, codes: Tensor) -> Tensor:
         """Images (N, C, H, W) in `image_range` of codes (N, D) as `encode` gives them; in evaluation mode."""
 
+    def sample_images(self, codes: Tensor, rng: torch.Generator) -> Tensor:
+        """As `generate`, but with what else an image depends on, such as noise or a class, drawn for each image.
+
+        By default there is nothing else. ModelCentrality and estimates of information look at these.
+        """
+        return self.generate(codes)
+
     @abstractmethod
     def sample_codes(self, count: int, rng: torch.Generator) -> Tensor:
         """Codes (count, D) from the prior, as `generate` takes them: where traversals start."""

@@ -154,6 +154,11 @@ class CGAN(Model):
         """G(z, y) of labels (N,)."""
         return self.generator(codes, one_hot(labels, self.classes), None)
 
+    def sample_images(self, codes: Tensor, rng: torch.Generator) -> Tensor:
+        """G(z, y) with a y for each."""
+        labels = torch.randint(self.classes, (len(codes),), generator=rng, device=self.device)
+        return self.generate_class(codes, labels)
+
     def sample_codes(self, count: int, rng: torch.Generator) -> Tensor:
         """z ~ U(0, 1)."""
         return torch.rand(count, self.config.z_dim, generator=rng, device=self.device)

@@ -152,6 +152,10 @@ class InfoGANModified(Model):
         """G(c, z) with one z for all, drawn with the initial weights."""
         return self.generator(torch.cat([codes, self.still.expand(len(codes), -1)], dim=1))
 
+    def sample_images(self, codes: Tensor, rng: torch.Generator) -> Tensor:
+        """G(c, z) with a z for each."""
+        return self.generator(torch.cat([codes, uniform(len(codes), self.config.noise_dim, rng, self.device)], dim=1))
+
     def sample_codes(self, count: int, rng: torch.Generator) -> Tensor:
         """c ~ U(−1, 1)."""
         return uniform(count, self.config.code_dim, rng, self.device)

@@ -161,13 +161,23 @@ class InfoGANOriginal(Model):
 
     def generate_class(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         """G(z, c, y) of labels (N,), likewise; values between those of a categorical code are rounded."""
+        return self.make(self.still.expand(len(codes), -1), self.one_hots(codes), labels)
+
+    def sample_images(self, codes: Tensor, rng: torch.Generator) -> Tensor:
+        """G(z, c, y) with a z for each and, where there are classes, a y."""
+        noise = uniform(len(codes), self.config.noise_dim, rng, self.device)
+        labels = torch.randint(max(self.classes, 1), (len(codes),), generator=rng, device=self.device)
+        return self.make(noise, self.one_hots(codes), labels)
+
+    def one_hots(self, codes: Tensor) -> Tensor:
+        """Codes as `encode` gives them, (N, D), as G takes them, (N, ΣK + continuous)."""
         if self.config.encode_as == "argmax":
             sizes = self.config.categorical
             values, continuous = codes.tensor_split([len(sizes)], dim=1)
             whole = values.round().long()
             hot = [one_hot(whole[:, i].clamp(0, size - 1), size) for i, size in enumerate(sizes)]
-            codes = torch.cat([*hot, continuous], dim=1)
-        return self.make(self.still.expand(len(codes), -1), codes, labels)
+            return torch.cat([*hot, continuous], dim=1)
+        return codes
 
     def sample_codes(self, count: int, rng: torch.Generator) -> Tensor:
         """c from its prior, categorical codes as one-hots or as values."""
