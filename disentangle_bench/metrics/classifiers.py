@@ -35,18 +35,6 @@ def _fitted_logistic(features: np.ndarray, labels: np.ndarray, solver: str, max_
         return model.fit(features, labels)
 
 
-def linear_svc(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Labels (M,) of one feature (M,) by scikit-learn's `LinearSVC(C=0.01, class_weight="balanced")`, one class against
-    the rest, fitted to a feature (N,) and labels (N,) of two classes or more."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.svm import LinearSVC
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 1,000 iterations are the protocol's definition
-        model = LinearSVC(C=0.01, class_weight="balanced", dual=False).fit(train[:, None], labels)
-    return model.predict(test[:, None])
-
-
 def class_probabilities(
     train: np.ndarray, labels: np.ndarray, test: np.ndarray, solver: str, max_iter: int
 ) -> tuple[np.ndarray, np.ndarray]:
