@@ -25,7 +25,6 @@ def logistic_regression(
 
 
 def _fitted_logistic(features: np.ndarray, labels: np.ndarray, solver: str, max_iter: int, c: float = 1.0) -> Any:
-    from joblib import parallel_config
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
@@ -33,9 +32,9 @@ def _fitted_logistic(features: np.ndarray, labels: np.ndarray, solver: str, max_
 
     model: Any = LogisticRegression(C=c, max_iter=max_iter, solver=solver)
     if solver == "liblinear":
-        model = OneVsRestClassifier(model, n_jobs=-1)  # classes on all cores, whose number changes no result
+        model = OneVsRestClassifier(model)
     # The protocol fixes the number of iterations: stopping there is its definition, and no fault of the codes.
-    with warnings.catch_warnings(), threadpool_limits(1), parallel_config("threading"):  # liblinear frees Python's lock
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(features, labels)
 

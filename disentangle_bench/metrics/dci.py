@@ -46,11 +46,11 @@ PROTOCOLS = {
     "locatello": Protocol("boosting", mean_of_factors=False, smoothing=1e-11, parallel=True),
     "histogram-boosting": Protocol("histogram-boosting", mean_of_factors=False, smoothing=1e-11),
     "ib-gan": Protocol("forest", depths=(4, 2, 4, 2, 2)),
-    "infogan-cr": Protocol("forest", train="tenth", depths=(4, 2, 4, 2, 2), parallel=True),
-    "infogan-cr-forest": Protocol("forest", train="tenth", depths=(4, 5, 2, 5, 5), parallel=True),
+    "infogan-cr": Protocol("forest", train="tenth", depths=(4, 2, 4, 2, 2)),
+    "infogan-cr-forest": Protocol("forest", train="tenth", depths=(4, 5, 2, 5, 5)),
     "infogan-cr-lasso": Protocol("lasso", train="tenth"),
     "original": Protocol("lasso", train=40_000, split=True),
-    "original-forest": Protocol("forest", train=40_000, split=True, depths=(12, 10, 10, 10, 10), parallel=True),
+    "original-forest": Protocol("forest", train=40_000, split=True, depths=(12, 10, 10, 10, 10)),
     "robust": Protocol("forest-classifier", parallel=True, robust=True),
 }
 SLOW = {"locatello": "trains 11,300 boosted trees on dSprites, one to six minutes of processor time, on all cores"}
