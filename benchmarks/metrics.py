@@ -1,139 +1,142 @@
-"""Seconds that each metric takes on the codes of all of dSprites, beside a plain vote-by-vote numpy loop.
+"""Seconds and memory of every metric and protocol on the codes of all of dSprites, beside plain loops.
 
-    python benchmarks/metrics.py [--json PATH] [--fraction 0.02] [--repeats 3]
-    python benchmarks/metrics.py --oracles      scores of the oracle encoders, as in the metrics' cards
+    python benchmarks/metrics.py [--codes random] [--slow] [--fraction 0.02] [--repeats 3] [--only NAME,...]
+    python benchmarks/metrics.py --encoder      what an encoder's scores cost with encoding, beside a vote-wise peer
+    python benchmarks/metrics.py --oracles      scores of the oracle encoders: the README's table, in Markdown
 
-The loop draws, gathers and reduces one vote (or one point) at a time, as the public implementations do, and includes
-no classifier. It runs on `--fraction` of a protocol's votes, and its time is scaled up.
+A peer draws, gathers and reduces one vote, code or factor after the other, as the public implementations do (see
+metric_peers.py). It runs once; what it runs only a part of is scaled up, as the table says. Each metric runs in a
+forked process of its own; its memory is the peak of that process beyond the table of codes that it starts with. On a
+busy machine read its processor time. Protocols that take minutes run with `--slow` alone, which `--oracles` heeds, too.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import resource
+import sys
+import time
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
 
+import metric_peers  # loads scikit-learn's estimators here, so that no metric's time includes that
 import numpy as np
-import sklearn.linear_model  # loaded here, so that no metric's time includes it
-import sklearn.multiclass  # noqa: F401
 from common import fastest, machine, parser, positive, print_header, print_table, write_json
+from metric_oracles import dsprites_factors, print_oracles, protocols, table_of
 
-from disentangle_bench import registry
-from disentangle_bench.contracts import CodeTable
+from disentangle_bench.contracts import CodeTable, Metric
 from disentangle_bench.metrics import score_table
-from disentangle_bench.testing import ORACLES, oracle_codes
+from disentangle_bench.testing import oracle_codes
 
-SIZES = {"shape": 3, "scale": 6, "orientation": 40, "x": 32, "y": 32}
-SAME_IMAGE = {"orientation": {39: 0}}
-ROTATIONS = 20
+KIB_A_UNIT = 1 / 1024 if sys.platform == "darwin" else 1  # of ru_maxrss
 
 
-def dsprites_factors() -> np.ndarray:
-    """The factors of all dSprites images: int64 (737280, 5)."""
-    sizes = tuple(SIZES.values())
-    return np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), axis=1)
+def codes_of(kind: str, factors: np.ndarray) -> np.ndarray:
+    """Ten codes: "random", or "entangled", the true factors and five of noise under one rotation."""
+    if kind == "random":
+        return oracle_codes(factors, "random")
+    rng = np.random.default_rng(0)
+    both = np.hstack([oracle_codes(factors, "ideal"), rng.standard_normal((len(factors), 5))])
+    return both @ np.linalg.qr(rng.standard_normal((10, 10)))[0]
 
 
-def one_vote_loop(codes: np.ndarray, group: int, votes: int, rng: np.random.Generator) -> None:
-    """FactorVAE votes, one after the other: draw the factors of L images, find their rows, take their variances."""
-    sizes = np.array(list(SIZES.values()))
-    spread = codes[rng.integers(len(codes), size=10_000)].var(axis=0, ddof=1)
-    table = np.zeros((codes.shape[1], len(sizes)), dtype=int)
-    for _ in range(votes):
-        k = rng.integers(len(sizes))
-        factors = rng.integers(sizes, size=(group, len(sizes)))
-        factors[:, k] = factors[0, k]
-        rows = np.ravel_multi_index(tuple(factors.T), tuple(sizes))
-        table[np.argmin(codes[rows].var(axis=0, ddof=1) / spread), k] += 1
+def serve(pipe: Connection, metric: str, table: CodeTable, protocol: str, repeats: int) -> None:
+    """In a forked process: seconds, the least of `repeats`; processor time; MiB beyond those at its start."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    best = fastest(lambda: score_table(metric, table, protocol), repeats)
+    processor = time.process_time() / repeats
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pipe.send({"seconds": best, "processor": processor, "mib": (after - before) * KIB_A_UNIT / 1024})
 
 
-def one_point_loop(codes: np.ndarray, pairs: int, points: int, rng: np.random.Generator) -> None:
-    """BetaVAE features, one point after the other."""
-    sizes = np.array(list(SIZES.values()))
-    for _ in range(points):
-        k = rng.integers(len(sizes))
-        first, second = rng.integers(sizes, size=(2, pairs, len(sizes)))
-        second[:, k] = first[:, k]
-        rows = [np.ravel_multi_index(tuple(side.T), tuple(sizes)) for side in (first, second)]
-        np.abs(codes[rows[0]] - codes[rows[1]]).mean(axis=0)
+def measure_one(metric: Metric, table: CodeTable, protocol: str, repeats: int) -> dict[str, float]:
+    """What `serve` measures of one metric under one protocol."""
+    context = get_context("fork")
+    pipe, other = context.Pipe()
+    process = context.Process(target=serve, args=(other, metric.name, table, protocol, repeats))
+    process.start()
+    other.close()
+    result = pipe.recv()
+    process.join()
+    return result
 
 
-def measure(fraction: float, repeats: int) -> list[dict[str, float | str]]:
-    """One row a metric and protocol: seconds, seconds of the loop scaled up, and their ratio."""
+def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """One row a metric and protocol: seconds, MiB, seconds of the plain loop, and their ratio."""
     factors = dsprites_factors()
-    codes = oracle_codes(factors, "random")
-    table = CodeTable(codes, factors, tuple(SIZES), SAME_IMAGE)
+    codes = codes_of(options.codes, factors)
+    table = table_of(codes, factors)
     table._by_value  # noqa: B018  the index of factor values is built once a table, whatever the number of metrics
-    build = fastest(lambda: CodeTable(codes, factors, tuple(SIZES))._by_value, repeats)
-    rows: list[dict[str, float | str]] = [{"metric": "(the table)", "protocol": "", "seconds": build}]
-    for name in ("factor-vae", "beta-vae"):
-        for protocol, settings in registry.get("metric", name).protocols.items():
-            seconds = fastest(lambda name=name, protocol=protocol: score_table(name, table, protocol, 0), repeats)
-            if name == "factor-vae":
-                total, size, loop = settings.train_votes + settings.eval_votes, settings.group, one_vote_loop
-            else:
-                total, size, loop = settings.train_points + settings.eval_points, settings.pairs, one_point_loop
-            part = max(1, round(fraction * total))
-            rng = np.random.default_rng(0)
-            slow = (
-                fastest(lambda loop=loop, size=size, part=part, rng=rng: loop(codes, size, part, rng), 1) * total / part
-            )
-            rows.append(
-                {"metric": name, "protocol": protocol, "seconds": seconds, "loop": slow, "ratio": slow / seconds}
-            )
+    build = fastest(lambda: table_of(codes, factors)._by_value, options.repeats)
+    rows: list[dict[str, Any]] = [{"metric": "(the table)", "protocol": "", "seconds": build}]
+    chosen = [pair for pair in protocols(options.slow) if not options.only or pair[0].name in options.only]
+    for metric, protocol in chosen:
+        sys.stderr.write(f"{metric.name}, {protocol}\n")
+        # Before any peer: a child must not inherit OpenMP's threads.
+        repeats = 1 if protocol in metric.slow else options.repeats
+        rows.append({"metric": metric.name, "protocol": protocol, **measure_one(metric, table, protocol, repeats)})
+    for row, (metric, protocol) in zip(rows[1:], chosen, strict=True):
+        if metric.name in metric_peers.PEERS:
+            sys.stderr.write(f"plain loop of {metric.name}, {protocol}\n")
+            settings = metric.protocols[protocol]
+            row["loop"] = metric_peers.time_peer(metric.name, table, settings, options.fraction)
+            row["loop_runs"] = metric_peers.share(metric.name, settings, options.fraction)
+            row["ratio"] = row["loop"] / row["seconds"]
     return rows
 
 
-def print_oracles() -> None:
-    """Scores of the oracle encoders on the dSprites grid, one Markdown row a metric and protocol."""
-    factors = dsprites_factors()
-    # An encoder sees images, and orientations 0 and 39 are one image: the oracles see them as one value, too.
-    seen = CodeTable(factors, factors, tuple(SIZES), SAME_IMAGE).merge_same_images().factors
-    scores: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for kind in ORACLES:
-        for seed in range(ROTATIONS if kind == "rotated" else 1):
-            table = CodeTable(oracle_codes(seen, kind, seed), factors, tuple(SIZES), SAME_IMAGE)
-            for name in ("factor-vae", "beta-vae"):
-                for protocol in registry.get("metric", name).protocols:
-                    value = score_table(name, table, protocol, seed)["score"]
-                    scores.setdefault((name, protocol), {}).setdefault(kind, []).append(value)
-    print(f"| metric | protocol | {' | '.join(ORACLES)} |")
-    print("|---" * (len(ORACLES) + 2) + "|")
-    for (name, protocol), kinds in scores.items():
-        cells = [
-            f"{np.mean(values):.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
-            for values in kinds.values()
-        ]
-        print(f"| {name} | {protocol} | {' | '.join(cells)} |", flush=True)
+def show(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    """The table, and what the protocols `locatello` cost together."""
+    print_table(
+        f"737,280 x 10 codes, {options.codes}; best of {options.repeats}, slow protocols once",
+        ["metric", "protocol", "loop runs", "seconds", "cpu s", "loop", "ratio", "MiB"],
+        [
+            [row["metric"], row["protocol"], row.get("loop_runs", ""), f"{row['seconds']:.3f}"]
+            + [f"{row['processor']:.3f}" if "processor" in row else ""]
+            + ([f"{row['loop']:.2f}", f"{row['ratio']:.1f}"] if "loop" in row else ["", ""])
+            + [f"{row['mib']:.0f}" if "mib" in row else ""]
+            for row in rows
+        ],
+        words=3,
+    )
+    usual = ("factor-vae", "beta-vae", "mig", "sap", "modularity-explicitness", "irs", "unsupervised")
+    together = [row["seconds"] for row in rows if row["protocol"] == "locatello" and row["metric"] in usual]
+    if len(together) == len(usual):
+        print(f"{', '.join(usual)} under locatello: {sum(together):.2f} s together")
 
 
 def main() -> None:
-    """Measure, and print the table; or print the oracles' scores."""
+    """Measure, and print the table; or print the oracles' scores; or what an encoder's scores cost."""
     arguments = parser(__doc__)
-    arguments.add_argument("--fraction", type=float, default=0.02, help="share of the votes that the loop runs")
+    arguments.add_argument("--codes", choices=["random", "entangled"], default="random", help="which codes are scored")
+    arguments.add_argument("--fraction", type=float, default=0.02, help="share of its votes that a loop runs")
     arguments.add_argument("--repeats", type=positive, default=3, help="runs of each metric; the fastest counts")
-    arguments.add_argument(
-        "--oracles", action="store_true", help="print scores of the oracle encoders instead of times"
-    )
+    arguments.add_argument("--only", type=lambda text: text.split(","), help="these metrics, by name")
+    arguments.add_argument("--slow", action="store_true", help="protocols that take minutes, too")
+    arguments.add_argument("--oracles", action="store_true", help="print scores of the oracle encoders instead")
+    arguments.add_argument("--encoder", action="store_true", help="encode and score all of dSprites instead")
+    arguments.add_argument("--threads", type=positive, default=os.cpu_count(), help="of the encoder")
+    arguments.add_argument("--data-root", type=Path, help="prepared datasets (default: ./datasets)")
     options = arguments.parse_args()
     if not 0 < options.fraction <= 1:
         arguments.error("--fraction must be in (0, 1]")
     if options.oracles:
-        print_oracles()
+        print_oracles(options.slow)
+        return
+    if options.encoder:
+        from metric_encoder import main as encoder  # torch is loaded for this alone
+
+        encoder(options)
         return
     blas = os.environ.get("OMP_NUM_THREADS", "not set")
     facts = machine("numpy", "scipy", "scikit-learn", OMP_NUM_THREADS=blas)
     print_header(facts)
-    rows = measure(options.fraction, options.repeats)
-    print_table(
-        f"737,280 x 10 codes; the loop runs {options.fraction:.1%} of the votes, scaled up; best of {options.repeats}",
-        ["metric", "protocol", "seconds", "loop", "ratio"],
-        [
-            [str(row["metric"]), str(row["protocol"]), f"{row['seconds']:.3f}"]
-            + ([f"{row['loop']:.2f}", f"{row['ratio']:.1f}"] if "loop" in row else ["", ""])
-            for row in rows
-        ],
-        words=2,
-    )
-    write_json(options.json, facts, fraction=options.fraction, rows=rows)
+    rows = measure(options)
+    show(rows, options)
+    write_json(options.json, facts, codes=options.codes, fraction=options.fraction, rows=rows)
 
 
 if __name__ == "__main__":

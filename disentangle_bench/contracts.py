@@ -187,11 +187,13 @@ class CodeTable:
         """
         anchor = rng.integers(len(self.codes), size=len(factor))
         rows = np.empty((len(factor), size), dtype=np.int64)
-        for k in np.unique(factor):
+        for k in np.flatnonzero(np.bincount(factor)):
             groups = np.flatnonzero(factor == k)
             order, number, start, count = self._by_value[k]
             value = number[anchor[groups]]
-            rows[groups] = order[start[value][:, None] + rng.integers(count[value][:, None], size=(len(groups), size))]
+            # A scalar bound, as on a full grid, draws the same numbers as an array of it in a quarter of the time.
+            bound = count[0] if (count == count[0]).all() else count[value][:, None]
+            rows[groups] = order[start[value][:, None] + rng.integers(bound, size=(len(groups), size))]
         return rows
 
     def merge_same_images(self) -> CodeTable:

@@ -1,6 +1,5 @@
 """DCI and IRS: worked by hand, against scikit-learn and plain loops, on oracle codes, and for any finite input."""
 
-import functools
 import json
 import math
 import os
@@ -9,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import golden
+import metric_cases
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
+from metric_cases import DSPRITES, FACTORS, FINITE, SMALL, codes_of, extremes, few, grid
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestRegressor
 from sklearn.linear_model import Lasso
 
@@ -23,22 +23,11 @@ from disentangle_bench.contracts import CodeTable
 from disentangle_bench.metrics import dci, importance, irs, score, score_table
 from disentangle_bench.testing import oracle_codes
 
-DSPRITES, SMALL, TINY = (3, 6, 40, 32, 32), (3, 4, 10, 8, 8), (2, 3, 4)
 BOOSTED = ("locatello", "histogram-boosting")
 FAST = [protocol for protocol in dci.PROTOCOLS if protocol not in BOOSTED]
 DEPTHS = [protocol for protocol, setting in dci.PROTOCOLS.items() if setting.depths]
 PROTOCOLS = [("dci", protocol) for protocol in dci.PROTOCOLS] + [("irs", protocol) for protocol in irs.PROTOCOLS]
 any_protocol = pytest.mark.parametrize(("name", "protocol"), PROTOCOLS)
-few = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-
-
-@functools.cache
-def grid(sizes: tuple[int, ...]) -> np.ndarray:
-    """All combinations of factor values, int64 (N, K), the last factor fastest."""
-    return np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), axis=1)
-
-
-FACTORS = grid(TINY)
 
 
 def quick(name: str, protocol: str, codes: Any, factors: np.ndarray, seed: int = 0) -> dict[str, Any]:
@@ -55,10 +44,6 @@ def quick(name: str, protocol: str, codes: Any, factors: np.ndarray, seed: int =
             CodeTable(np.asarray(codes), factors), setting, np.random.default_rng(seed)
         )
     return metrics._plain(result, name)
-
-
-def codes_of(elements: st.SearchStrategy[float]) -> st.SearchStrategy[np.ndarray]:
-    return st.integers(1, 4).flatmap(lambda width: hnp.arrays(np.float64, (len(FACTORS), width), elements=elements))
 
 
 class TestByHand:
@@ -201,9 +186,9 @@ class TestReferences:
         assert ours == pytest.approx(expected, abs=1e-12)
 
 
-@functools.cache
 def whole(kind: str, seed: int = 0) -> np.ndarray:
-    return oracle_codes(grid(DSPRITES), kind, seed)
+    """The codes of all of dSprites by an oracle that tells all orientations apart."""
+    return metric_cases.whole(kind, seed, see_all=True).codes
 
 
 class TestOracles:
@@ -296,12 +281,9 @@ class TestAnyInput:
     """Any finite codes give numbers within the range, and no numpy fault."""
 
     @any_protocol
-    @few
-    @given(codes=codes_of(st.floats(allow_nan=False, allow_infinity=False)), seed=st.integers(0, 2**32))
-    @example(codes=np.full((24, 1), 1.79e308), seed=0)
-    @example(codes=np.where(FACTORS % 2 == 0, 1.79e308, -1.79e308), seed=0)
-    @example(codes=FACTORS * np.array([1e300, 5e-324, 1e-300]), seed=0)
-    @example(codes=np.where(np.arange(24)[:, None] == 3, 1e308, FACTORS), seed=0)
+    @few(8)
+    @given(codes=codes_of(FINITE), seed=st.integers(0, 2**32))
+    @extremes
     def test_finite_and_in_range(self, name: str, protocol: str, codes: np.ndarray, seed: int) -> None:
         result = quick(name, protocol, codes, FACTORS, seed)
         assert all(0 <= result[key] <= 1 for key in registry.get("metric", name).keys)

@@ -1,6 +1,5 @@
 """Unsupervised scores, downstream accuracy, UDR, ModelCentrality, and scoring an encoder in one call."""
 
-import functools
 import json
 import math
 import subprocess
@@ -14,9 +13,9 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.stats
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
+from metric_cases import EXTREMES, FACTORS, FINITE, codes_of, extremes, few, whole
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.metrics import mutual_info_score
 from sklearn.model_selection import KFold
@@ -38,20 +37,9 @@ from disentangle_bench.metrics.preparation import ROUNDING
 from disentangle_bench.metrics.udr import relative_strength, udr
 from disentangle_bench.testing import oracle_codes
 
-NAMES = ("shape", "scale", "orientation", "x", "y")
-DSPRITES = (3, 6, 40, 32, 32)
-FACTORS = np.stack(np.unravel_index(np.arange(24), (2, 3, 4)), axis=1)
 KEYS = registry.get("metric", "unsupervised").keys
 ACCURACIES = registry.get("metric", "downstream").keys
 both_protocols = pytest.mark.parametrize("protocol", ["locatello", "robust"])
-
-
-@functools.cache
-def whole(kind: str) -> CodeTable:
-    """An oracle encoder's codes of all of dSprites; orientations 0 and 39 are one image, so it gives them one code."""
-    factors = np.stack(np.unravel_index(np.arange(np.prod(DSPRITES)), DSPRITES), axis=1)
-    seen = np.where((np.arange(5) == 2) & (factors == 39), 0, factors)
-    return CodeTable(oracle_codes(seen, kind), factors, NAMES, {"orientation": {39: 0}})
 
 
 def correlated(rho: float, rows: int = 200_000) -> np.ndarray:
@@ -272,16 +260,7 @@ def few_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-FINITE = st.floats(allow_nan=False, allow_infinity=False, width=64)
-few = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-any_codes = st.integers(1, 4).flatmap(lambda width: hnp.arrays(np.float64, (24, width), elements=FINITE))
-EXTREMES = (
-    np.full((24, 1), 1.79e308),
-    np.where(FACTORS % 2 == 0, 1.79e308, -1.79e308),
-    FACTORS * 5e-324,
-    FACTORS * np.array([1e300, 1.0, 1e-300]),
-    np.where(np.arange(24)[:, None] == 3, 1e308, FACTORS),
-)
+any_codes = codes_of(FINITE)
 
 
 def compute(name: str, protocol: str, codes: np.ndarray, seed: int = 0, **changes: Any) -> dict[str, Any]:
@@ -298,13 +277,9 @@ class TestAnyInput:
     """Any finite codes give finite numbers within the range, and no numpy fault."""
 
     @both_protocols
-    @few
+    @few(25)
     @given(codes=any_codes, seed=st.integers(0, 2**32))
-    @example(codes=EXTREMES[0], seed=0)
-    @example(codes=EXTREMES[1], seed=0)
-    @example(codes=EXTREMES[2], seed=0)
-    @example(codes=EXTREMES[3], seed=0)
-    @example(codes=EXTREMES[4], seed=0)
+    @extremes
     def test_unsupervised(self, protocol: str, codes: np.ndarray, seed: int) -> None:
         result = compute("unsupervised", protocol, codes, seed, rows=50)
         cap = -math.log(ROUNDING) * codes.shape[1]
@@ -314,13 +289,9 @@ class TestAnyInput:
         assert result["wasserstein_correlation"] >= 0
 
     @both_protocols
-    @settings(few, max_examples=4)
+    @few(4)
     @given(codes=any_codes, seed=st.integers(0, 2**32))
-    @example(codes=EXTREMES[0], seed=0)
-    @example(codes=EXTREMES[1], seed=0)
-    @example(codes=EXTREMES[2], seed=0)
-    @example(codes=EXTREMES[3], seed=0)
-    @example(codes=EXTREMES[4], seed=0)
+    @extremes
     def test_downstream(self, protocol: str, codes: np.ndarray, seed: int) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(downstream, "SIZES", (5, 12))  # the second is cross-validated
@@ -328,7 +299,7 @@ class TestAnyInput:
         assert 0 <= result["accuracy_5"] <= 1
         assert 0 <= result["accuracy_12"] <= 1
 
-    @few
+    @few(25)
     @given(first=any_codes, second=any_codes, protocol=st.sampled_from(["lasso", "spearman"]))
     @example(first=EXTREMES[1], second=EXTREMES[2], protocol="lasso")
     @example(first=EXTREMES[3], second=EXTREMES[4], protocol="spearman")
@@ -348,7 +319,7 @@ class TestAnyInput:
             assert 0 <= vote_score(codes.reshape(6, 4, -1), np.arange(6) % 2) <= 1
 
     @both_protocols
-    @few
+    @few(25)
     @given(data=st.data())
     def test_unsupervised_knows_neither_order_sign_nor_shift(self, protocol: str, data: st.DataObject) -> None:
         rng = np.random.default_rng(data.draw(st.integers(0, 1000)))

@@ -1,7 +1,9 @@
 """Names, plugins and cards: what is registered exists, is described, and is found by its name alone."""
 
+import re
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,18 @@ def test_a_metric_has_a_citation_and_a_card_with_all_its_protocols(kind, name):
     assert metric.cite
     card = (ROOT / "metrics" / f"{name}.md").read_text()
     assert all(f"`{protocol}`" in card for protocol in metric.protocols)
+
+
+def test_the_readme_shows_what_oracle_codes_score_under_every_protocol():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("| metric · protocol |"))
+    rows = list(takewhile(lambda line: line.startswith("|"), lines[start + 2 :]))
+    metrics = {name: registry.get("metric", name) for name in registry.BUILT_IN["metric"]}
+    shown = [tuple(re.findall(r"`([^`]+)`", row)) for row in rows]
+    assert shown == [(name, protocol) for name, metric in metrics.items() for protocol in metric.protocols]
+    for (name, _), row in zip(shown, rows, strict=True):
+        cells = row.strip("| ").split(" | ")[1:]
+        assert all(len(cell.split(" / ")) == len(metrics[name].keys) for cell in cells)
 
 
 @pytest.mark.parametrize("name", registry.BUILT_IN["dataset"])

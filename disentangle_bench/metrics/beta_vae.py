@@ -65,7 +65,9 @@ def beta_vae(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> 
         return {"skip": f"telling factors apart takes two with more than one value, and this data has {len(varying)}"}
     if protocol.robust:
         codes, active = scale_free(table.codes)
-        codes = codes[:, active] / codes[:, active].std(axis=0)  # (N, active), unit variance
+        codes = codes[:, active]
+        # (N, active), unit variance; rows in one piece, as rows are what is gathered
+        codes = np.ascontiguousarray(codes / codes.std(axis=0))
     else:
         codes = np.clip(table.codes, -LARGEST, LARGEST)  # (N, D)
         active = varies(codes)

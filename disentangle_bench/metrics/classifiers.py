@@ -1,4 +1,7 @@
-"""Linear classifiers: trained on some points of a table of features, they predict the labels of all."""
+"""Linear classifiers: trained on some points of a table of features, they predict the labels of all.
+
+Their matrices are so small that more than one BLAS thread makes them several times slower, so they take one.
+"""
 
 from __future__ import annotations
 
@@ -25,26 +28,15 @@ def _fitted_logistic(features: np.ndarray, labels: np.ndarray, solver: str, max_
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
+    from threadpoolctl import threadpool_limits
 
     model: Any = LogisticRegression(C=c, max_iter=max_iter, solver=solver)
     if solver == "liblinear":
         model = OneVsRestClassifier(model)
-    with warnings.catch_warnings():
-        # The protocol fixes the number of iterations: stopping there is its definition, and no fault of the codes.
+    # The protocol fixes the number of iterations: stopping there is its definition, and no fault of the codes.
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(features, labels)
-
-
-def linear_svc(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Labels (M,) of one feature (M,) by scikit-learn's `LinearSVC(C=0.01, class_weight="balanced")`, one class against
-    the rest, fitted to a feature (N,) and labels (N,) of two classes or more."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.svm import LinearSVC
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 1,000 iterations are the protocol's definition
-        model = LinearSVC(C=0.01, class_weight="balanced", dual=False).fit(train[:, None], labels)
-    return model.predict(test[:, None])
 
 
 def class_probabilities(
@@ -65,13 +57,14 @@ def logistic_regression_cv(features: np.ndarray, labels: np.ndarray, train: np.n
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegressionCV
     from sklearn.model_selection import KFold
+    from threadpoolctl import threadpool_limits
 
     folds = KFold(10)
     target = labels[train]
     if len(train) < 10 or any(len(np.unique(target[kept])) < 2 for kept, _ in folds.split(train)):
         return logistic_regression(features, labels, train, "lbfgs", max_iter=100)
     model: Any = LogisticRegressionCV(Cs=10, cv=folds)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", FutureWarning)  # of renamed options that are left at their defaults
         model.fit(features[train], target)

@@ -32,6 +32,7 @@ class Protocol:
 
 
 PROTOCOLS = {"locatello": Protocol(), "robust": Protocol(penalty=1e4, robust=True)}
+SLOW = {"locatello": "cross-validates 20 classifiers, one to four minutes of processor time on dSprites"}
 
 
 def downstream(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> dict[str, Any]:
@@ -102,4 +103,5 @@ METRIC = Metric(
     compute=downstream,
     protocols=PROTOCOLS,
     keys=tuple(f"accuracy_{size}" for size in SIZES),
+    slow=SLOW,
 )

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 
 from disentangle_bench.contracts import CodeTable, Metric
-from disentangle_bench.metrics.classifiers import linear_svc
 from disentangle_bench.metrics.discretise import gap, joint_counts, robust_bins
 from disentangle_bench.metrics.preparation import draw_rows, left_out, unit_size, varies
+from disentangle_bench.metrics.svc import linear_svc
 
 LARGEST = 1e15  # codes beyond it are clipped: the classifier squares them
 ZERO_VARIANCE = 1e-280  # of codes scaled to (-2, 2): a smaller one is a constant, and dividing by it would overflow
@@ -50,8 +50,8 @@ def sap(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> dict[
     Returns `score`; `active_codes`, the codes that vary; `prediction`, S as D lists of K numbers, 0 for a factor left
     out; and `left_out`, the factors with a single value. No active code scores 0; one code leads by all of its S.
 
-    Departures: factors with a single value are left out, where scikit-learn would raise. LinearSVC solves the primal
-    problem, which has the same solution as the dual of older defaults and reaches it without random draws.
+    Departures: factors with a single value are left out, where scikit-learn would raise. The classifier is LinearSVC's
+    exact optimum, before which scikit-learn stops, the sooner the farther a code's mean is from 0.
     `infogan-cr` is scored on its own training rows, as its code does, and counts a constant's correlation as 0.
     """
     table = table.merge_same_images() if protocol.predictor == "bins" else table
