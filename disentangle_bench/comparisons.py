@@ -61,8 +61,12 @@ def codes_of(ids: Sequence[str], workspace: Workspace) -> list[np.ndarray]:
 
 
 def peer_of(id: str, workspace: Workspace) -> Peer:
-    """A trial's trained model, which generates from codes of its prior and encodes what others generate."""
-    model: Model = load_trial(id, workspace.results, workspace.data, workspace.plugins).model
+    """A trial's trained model."""
+    return peer(load_trial(id, workspace.results, workspace.data, workspace.plugins).model)
+
+
+def peer(model: Model) -> Peer:
+    """A model in evaluation mode, which generates from codes of its prior and encodes what others generate."""
     noise = torch.Generator().manual_seed(0)  # of what images depend on beside the codes
 
     def sample(count: int, rng: np.random.Generator) -> np.ndarray:

@@ -6,17 +6,20 @@ written to a temporary folder and thrown away, and seeds are a plain grid axis. 
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import socket
 import tempfile
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from disentangle_bench.config import TrialSpec
 from disentangle_bench.errors import UserError
 from disentangle_bench.records import Workspace, write_record
+from disentangle_bench.search import REDUCTION, Candidate, Outcome, halve, train_candidate
 from disentangle_bench.trial import TrialOptions, existing_record, failure, run_trial
 from disentangle_bench.watch import Watch
 
@@ -74,11 +77,7 @@ def record_crash(trial: TrialSpec, workspace: Workspace, cause: str, trace: str)
 
 def launch_ray(trials: list[TrialSpec], workspace: Workspace, options: TrialOptions, where: LaunchOptions) -> list[str]:
     """All trials as one Ray Tune grid."""
-    for name, value in RAY_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import ray
-    from ray import tune
-
+    ray, tune = start_ray()
     threads = max(trial.numerics.threads for trial in trials)
     gpus = where.gpus if where.gpus is not None else float(trials[0].numerics.device == "cuda")
     connect(ray, where)
@@ -95,8 +94,6 @@ def launch_ray(trials: list[TrialSpec], workspace: Workspace, options: TrialOpti
             tune.report({"status": "mistake", "mistake": str(error)})
 
     specs = [trial.model_dump(mode="json") for trial in trials]
-    for name in ("ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # failures are told by records, not by Tune's log
     try:
         with tempfile.TemporaryDirectory(prefix="disentangle-bench-") as scratch:
             tuner = tune.Tuner(
@@ -127,6 +124,117 @@ def launch_ray(trials: list[TrialSpec], workspace: Workspace, options: TrialOpti
         elif (outcome.metrics or {}).get("mistake"):
             mistakes.append(f"{trial.title}: {(outcome.metrics or {})['mistake']}")
     return mistakes
+
+
+def search(
+    drawn: list[Candidate],
+    budgets: list[int],
+    objective: str,
+    early_stopping: bool,
+    workspace: Workspace,
+    where: LaunchOptions,
+    told: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """Train candidates from rung to rung and judge them; with early stopping the worse ones end before the last.
+
+    On Ray that is Tune's ASHA, which decides as results come in, so which candidates end early depends on their pace;
+    in this process it is successive halving, which waits for all. `told` is called with each outcome.
+    """
+    if where.local:
+        found = []
+        train = functools.partial(train_candidate, budgets=budgets, objective=objective, workspace=workspace)
+        for outcome in halve(drawn, budgets, train, keep_all=not early_stopping):
+            told(outcome)
+            found.append(outcome)
+        return found
+    return search_ray(drawn, budgets, objective, early_stopping, workspace, where, told)
+
+
+def search_ray(
+    drawn: list[Candidate],
+    budgets: list[int],
+    objective: str,
+    early_stopping: bool,
+    workspace: Workspace,
+    where: LaunchOptions,
+    told: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """The search as one Ray Tune experiment: a candidate is a Tune trial."""
+    ray, tune = start_ray()
+    from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+
+    numerics = drawn[0].trials[0].numerics
+    gpus = where.gpus if where.gpus is not None else float(numerics.device == "cuda")
+    connect(ray, where)
+    require(ray, {"CPU": numerics.threads, "GPU": gpus})
+    paths = Workspace(workspace.results.absolute(), workspace.data.absolute(), workspace.plugin_paths())
+    found: list[Outcome] = []
+
+    class Teller(tune.Callback):  # type: ignore[name-defined]
+        def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **more: Any) -> None:
+            if "objective" in result:
+                found.append(Outcome(result["candidate"], result["steps"], result["objective"]))
+                told(found[-1])
+
+        def __reduce__(self) -> Any:
+            return tune.Callback, ()  # Tune saves its callbacks, and this one holds the terminal
+
+    def train(config: dict[str, Any]) -> None:
+        from ray import tune
+
+        number, values, trials = config["candidate"]
+        candidate = Candidate(number, values, [TrialSpec.model_validate(trial) for trial in trials])
+        try:
+            for outcome in train_candidate(candidate, budgets, objective, paths):
+                tune.report({"candidate": number, "steps": outcome.steps, "objective": outcome.objective})
+        except UserError as error:
+            tune.report({"mistake": str(error), "steps": budgets[-1]})
+
+    packed = [(each.number, each.values, [t.model_dump(mode="json") for t in each.trials]) for each in drawn]
+    asha = ASHAScheduler(
+        time_attr="steps", metric="objective", mode="max", max_t=budgets[-1], grace_period=budgets[0],
+        reduction_factor=REDUCTION,
+    )  # fmt: skip
+    try:
+        with tempfile.TemporaryDirectory(prefix="disentangle-bench-") as scratch:
+            results = tune.Tuner(
+                tune.with_resources(train, {"cpu": numerics.threads, "gpu": gpus}),
+                param_space={"candidate": tune.grid_search(packed)},
+                tune_config=tune.TuneConfig(
+                    scheduler=asha if early_stopping else FIFOScheduler(),
+                    reuse_actors=True,
+                    max_concurrent_trials=where.concurrent,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                ),
+                run_config=tune.RunConfig(
+                    name="tune",
+                    storage_path=scratch,
+                    failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
+                    callbacks=[Teller()],
+                    verbose=0,
+                ),
+            ).fit()
+            ends = [results[i] for i in range(len(results))]
+    finally:
+        ray.shutdown()
+    for end in ends:
+        if (end.metrics or {}).get("mistake"):
+            raise UserError((end.metrics or {})["mistake"])
+        if end.error is not None:
+            raise RuntimeError(f"a candidate of the search crashed: {end.error}")
+    return found
+
+
+def start_ray() -> tuple[Any, Any]:
+    """Ray and its Tune, imported with our settings and without their log."""
+    for name, value in RAY_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+    from ray import tune
+
+    for name in ("ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # failures are told by records, not by Tune's log
+    return ray, tune
 
 
 def connect(ray: Any, where: LaunchOptions) -> None:

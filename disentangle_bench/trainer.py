@@ -92,8 +92,9 @@ class Trainer:
         on_start: Callable[[int], None] = lambda step: None,
         score: Callable[[Model, int], dict[str, Any]] | None = None,
         on_log: Callable[[int, dict[str, float]], None] = lambda step, row: None,
+        until: int | None = None,
     ) -> None:
-        """Train to the configuration's last step, from the checkpoint if there is one.
+        """Train to the configuration's last step, or only to step `until`, from the checkpoint if there is one.
 
         Raises `Diverged` when a loss stops being finite. `score` gives a model's scores; it is called every
         `intervals.score` steps but not at the last one, which the trial scores itself. `on_start` is told the step
@@ -106,10 +107,11 @@ class Trainer:
         on_start(self.step)
         started = time.perf_counter() - self.history.seconds
         saved = time.perf_counter()
-        while self.step < self.config.steps:
+        end = self.config.steps if until is None else min(until, self.config.steps)
+        while self.step < end:
             self.step += 1
             losses = self.update()
-            last = self.step == self.config.steps
+            last = self.step == end
             if due(self.step, intervals.log) or last:
                 self.check()
                 row = {f"loss/{name}": loss.item() for name, loss in losses.items()}
@@ -213,6 +215,7 @@ class Trainer:
             torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.model.device)
         self.history = History(**state["history"])
         self.step = state["step"]
+        self.device_step.fill_(self.step)
 
 
 def load_checkpoint(path: Path, trial: str, device: torch.device | str = "cpu") -> dict[str, Any]:

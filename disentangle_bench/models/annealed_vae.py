@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from disentangle_bench.models.base import Between
 from disentangle_bench.models.vae_framework import SMALL, Pass, VAEConfig, VAEFramework
 
 
@@ -26,6 +27,7 @@ class AnnealedVAE(VAEFramework):
     """
 
     name = "annealed-vae"
+    search_space: ClassVar = VAEFramework.search_space | {"c_max": Between(5.0, 100.0), "gamma": Between(10.0, 1000.0)}
     paper = "Burgess et al. 2018, arXiv:1804.03599"
     Config = AnnealedVAEConfig
     configurations: ClassVar = {

@@ -35,6 +35,15 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Between:
+    """A range that a search draws from, uniformly in the logarithm unless `log` is False."""
+
+    low: float
+    high: float
+    log: bool = True
+
+
+@dataclass(frozen=True)
 class Player:
     """Parameters that one optimiser moves against one loss."""
 
@@ -63,6 +72,9 @@ class Model(nn.Module, ABC):
     Config: ClassVar[type[ModelConfig]]
     configurations: ClassVar[Mapping[str, ModelConfig]]
     """Named settings; one named as a dataset is the published one for it, `small` is for studies on a CPU."""
+
+    search_space: ClassVar[Mapping[str, Between | tuple[Any, ...]]] = {}
+    """Fields of `Config` that a search varies: a range, or the values to choose from."""
 
     phases: ClassVar[tuple[str, ...]] = ("losses",)
     """The methods that make up one step, in their order; each gives the losses of the players that it moves.

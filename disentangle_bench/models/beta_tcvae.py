@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from disentangle_bench.models.base import Between
 from disentangle_bench.models.vae_framework import SMALL, Pass, VAEConfig, VAEFramework
 
 
@@ -26,6 +27,7 @@ class BetaTCVAE(VAEFramework):
     """
 
     name = "beta-tcvae"
+    search_space: ClassVar = VAEFramework.search_space | {"beta": Between(1.0, 10.0)}
     paper = "Chen et al. 2018, NeurIPS"
     Config = BetaTCVAEConfig
     configurations: ClassVar = {

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from disentangle_bench.models.base import Between
 from disentangle_bench.models.vae_framework import SMALL, Pass, VAEConfig, VAEFramework
 
 
@@ -28,6 +29,7 @@ class BetaVAE(VAEFramework):
     """
 
     name = "beta-vae"
+    search_space: ClassVar = VAEFramework.search_space | {"beta": Between(1.0, 16.0)}
     paper = "Higgins et al. 2017, ICLR"
     Config = BetaVAEConfig
     configurations: ClassVar = {

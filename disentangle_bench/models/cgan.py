@@ -20,7 +20,7 @@ from disentangle_bench.models.adversarial import (
     one_hot,
     squared_error,
 )
-from disentangle_bench.models.base import Batch, Model, ModelConfig, Player, parameters_of
+from disentangle_bench.models.base import Batch, Between, Model, ModelConfig, Player, parameters_of
 from disentangle_bench.models.cgan_networks import Discriminator, Generator, ScheduledSGD
 
 
@@ -75,6 +75,7 @@ class CGAN(Model):
     name = "cgan"
     paper = "Mirza & Osindero 2014 (CGAN)"
     code_source = "post-hoc encoder, labels given"
+    search_space: ClassVar = {"d_lr": Between(1e-5, 1e-3), "g_lr": Between(1e-4, 1e-2)}
     image_range = (0.0, 1.0)
     conditional = True
     Config = CGANConfig

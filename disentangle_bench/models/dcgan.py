@@ -22,7 +22,7 @@ from disentangle_bench.models.adversarial import (
     squared_error,
     uniform,
 )
-from disentangle_bench.models.base import Batch, Model, ModelConfig, Player, parameters_of
+from disentangle_bench.models.base import Batch, Between, Model, ModelConfig, Player, parameters_of
 
 LEAK = 0.2  # slope of D's and the encoder's leaky ReLU
 
@@ -61,6 +61,7 @@ class DCGAN(Model):
     name = "dcgan"
     paper = "Radford et al. 2016 (DCGAN), ICLR"
     code_source = "post-hoc encoder"
+    search_space: ClassVar = {"d_lr": Between(1e-5, 1e-3), "g_lr": Between(1e-4, 1e-2)}
     Config = DCGANConfig
     configurations: ClassVar = {
         "pytorch-examples": DCGANConfig(),

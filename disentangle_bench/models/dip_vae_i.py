@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from disentangle_bench.models.base import Between
 from disentangle_bench.models.vae_framework import SMALL, Pass, VAEConfig, VAEFramework
 
 
@@ -24,6 +25,7 @@ class DIPVAEI(VAEFramework):
     """
 
     name = "dip-vae-i"
+    search_space: ClassVar = VAEFramework.search_space | {"lambda_od": Between(1.0, 50.0)}
     paper = "Kumar et al. 2018, ICLR"
     Config: ClassVar[type[DIPVAEIConfig]] = DIPVAEIConfig
     configurations: ClassVar = {"dsprites": DIPVAEIConfig(), "small": DIPVAEIConfig(**SMALL)}

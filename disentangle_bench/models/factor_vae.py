@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from disentangle_bench.models import vae_networks
-from disentangle_bench.models.base import Batch, Player, parameters_of
+from disentangle_bench.models.base import Batch, Between, Player, parameters_of
 from disentangle_bench.models.vae_framework import SMALL, Pass, VAEConfig, VAEFramework
 
 
@@ -50,6 +50,7 @@ class FactorVAE(VAEFramework):
     """
 
     name = "factor-vae"
+    search_space: ClassVar = VAEFramework.search_space | {"gamma": Between(1.0, 100.0)}
     paper = "Kim & Mnih 2018, ICML"
     Config = FactorVAEConfig
     configurations: ClassVar = {

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from disentangle_bench.models.base import Batch, Player
+from disentangle_bench.models.base import Batch, Between, Player
 from disentangle_bench.models.ib_gan_config import SMALL, FrameworkConfig
 from disentangle_bench.models.ib_gan_framework import Framework
 
@@ -22,6 +22,7 @@ class GAN(Framework):
 
     name = "gan"
     code_source = "post-hoc encoder"
+    search_space: ClassVar = {"d_lr": Between(1e-5, 1e-3), "g_lr": Between(1e-4, 1e-2)}
     Config = FrameworkConfig
     configurations: ClassVar = {"dsprites": FrameworkConfig(), "small": FrameworkConfig.model_validate(SMALL)}
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from disentangle_bench.models.base import Between
 from disentangle_bench.models.ib_gan_config import ARCHITECTURE_B, SMALL, FrameworkConfig
 from disentangle_bench.models.ib_gan_framework import InformationModel
 
@@ -37,6 +38,7 @@ class IBGAN(InformationModel):
     """
 
     name = "ib-gan"
+    search_space: ClassVar = {"beta": Between(0.01, 1.0), "d_lr": Between(1e-5, 1e-3), "g_lr": Between(1e-4, 1e-2)}
     Config = IBGANConfig
     configurations: ClassVar = {
         "dsprites": IBGANConfig(),

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from disentangle_bench.models.base import Between
 from disentangle_bench.models.ib_gan_config import SMALL, FrameworkConfig
 from disentangle_bench.models.ib_gan_framework import InformationModel
 
@@ -29,6 +30,7 @@ class InfoGAN(InformationModel):
     """
 
     name = "infogan"
+    search_space: ClassVar = {"alpha": Between(0.1, 10.0), "d_lr": Between(1e-5, 1e-3), "g_lr": Between(1e-4, 1e-2)}
     Config = InfoGANConfig
     configurations: ClassVar = {"dsprites": InfoGANConfig(), "small": InfoGANConfig.model_validate(SMALL)}
     config: InfoGANConfig

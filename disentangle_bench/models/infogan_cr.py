@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from disentangle_bench.models.adversarial import halvings, init_dcgan
-from disentangle_bench.models.base import Batch, Player
+from disentangle_bench.models.base import Batch, Between, Player
 from disentangle_bench.models.infogan_cr_networks import trunk
 from disentangle_bench.models.infogan_modified import Draws, InfoGANModified, ModifiedConfig, Pairs
 
@@ -35,6 +35,7 @@ class InfoGANCR(InfoGANModified):
     """
 
     name = "infogan-cr"
+    search_space: ClassVar = InfoGANModified.search_space | {"alpha": Between(0.2, 5.0)}
     Config = CRConfig
     configurations: ClassVar = {
         "dsprites": CRConfig(),

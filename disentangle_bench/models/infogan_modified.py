@@ -21,7 +21,7 @@ from disentangle_bench.models.adversarial import (
     squared_error,
     uniform,
 )
-from disentangle_bench.models.base import Batch, Model, ModelConfig, Player, parameters_of
+from disentangle_bench.models.base import Batch, Between, Model, ModelConfig, Player, parameters_of
 from disentangle_bench.models.infogan_cr_networks import LEAK, generator, normalised, trunk
 
 
@@ -71,6 +71,9 @@ class InfoGANModified(Model):
     name = "infogan-modified"
     paper = "Lin et al. 2020 (InfoGAN-CR), ICML"
     code_source = "recognition network"
+    search_space: ClassVar = {
+        "information_weight": Between(0.01, 1.0), "d_lr": Between(2e-4, 5e-3), "g_lr": Between(1e-4, 5e-3),
+    }  # fmt: skip
     image_range = (0.0, 1.0)
     Config: ClassVar[type[ModelConfig]] = ModifiedConfig
     configurations: ClassVar = {

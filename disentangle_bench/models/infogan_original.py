@@ -20,7 +20,7 @@ from disentangle_bench.models.adversarial import (
     uniform,
     without_statistics,
 )
-from disentangle_bench.models.base import Batch, Model, ModelConfig, Player, parameters_of
+from disentangle_bench.models.base import Batch, Between, Model, ModelConfig, Player, parameters_of
 from disentangle_bench.models.infogan_config import SMALL, OriginalConfig
 from disentangle_bench.models.infogan_networks import Guess, Latents
 
@@ -39,6 +39,10 @@ class InfoGANOriginal(Model):
     name = "infogan-original"
     paper = "Chen et al. 2016 (InfoGAN), NeurIPS"
     code_source = "recognition network"
+    search_space: ClassVar = {
+        "lambda_categorical": Between(0.1, 10.0), "lambda_continuous": Between(0.1, 10.0),
+        "d_lr": Between(1e-4, 2e-3), "g_lr": Between(1e-4, 5e-3),
+    }  # fmt: skip
     Config: ClassVar[type[ModelConfig]] = OriginalConfig
     configurations: ClassVar = {
         "mnist": OriginalConfig(),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor
 
 from disentangle_bench.models import vae_networks
-from disentangle_bench.models.base import Batch, Model, ModelConfig, Player, parameters_of
+from disentangle_bench.models.base import Batch, Between, Model, ModelConfig, Player, parameters_of
 from disentangle_bench.models.vae_networks import Architecture, Initialisation
 
 
@@ -102,6 +102,7 @@ class VAEFramework(Model):
 
     code_source = "encoder"
     image_range = (0.0, 1.0)
+    search_space: ClassVar = {"lr": Between(1e-4, 3e-3)}
     config: VAEConfig
 
     def __init__(self, config: VAEConfig, image_shape: tuple[int, int, int]) -> None:
