@@ -58,35 +58,50 @@ def main(options: argparse.Namespace) -> None:
     model = build(dataset, "cpu")
     with threads(options.threads):
         images = DeviceImages(dataset, model.device, model.image_range)
-        start = time.perf_counter()
+        start, processor = time.perf_counter(), time.process_time()
         codes = encode_grid(model, images)
         encoded = time.perf_counter() - start
         table = CodeTable.of(dataset, codes)
         for metric, protocol in SUITE.items():
             score_table(metric, table, protocol)
-        suite = time.perf_counter() - start
+        suite, suite_processor = time.perf_counter() - start, time.process_time() - processor
         model.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]  # missing in its stubs
         peer(model, dataset, 4, BATCH)
-        spent, count = 0.0, 0
+        spent, peer_processor, count = 0.0, 0.0, 0
         for metric in SUITE:
             for batches, size in images_encoded(metric):
                 part = max(1, round(options.fraction * batches))
+                processor = time.process_time()
                 spent += seconds(lambda part=part, size=size: peer(model, dataset, part, size)) * batches / part
+                peer_processor += (time.process_time() - processor) * batches / part
                 count += batches * size
     rows = [
-        {"variant": "suite: the grid once", "images": len(dataset), "encoding": encoded, "seconds": suite},
-        {"variant": "peer: vote by vote", "images": count, "encoding": spent, "seconds": spent},
+        {
+            "variant": "suite: the grid once",
+            "images": len(dataset),
+            "encoding": encoded,
+            "seconds": suite,
+            "processor": suite_processor,
+        },
+        {
+            "variant": "peer: vote by vote",
+            "images": count,
+            "encoding": spent,
+            "seconds": spent,
+            "processor": peer_processor,
+        },
     ]
     print_table(
         f"{', '.join(f'{metric} {protocol}' for metric, protocol in SUITE.items())}; encoder of {MODEL}, {DATASET}; "
         f"the peer runs {options.fraction:.1%}, scaled up, and computes no score",
-        ["variant", "images encoded", "encoding s", "with scores s", "ratio"],
+        ["variant", "images encoded", "encoding s", "with scores s", "cpu s", "ratio"],
         [
             [
                 row["variant"],
                 f"{row['images']:,}",
                 f"{row['encoding']:.1f}",
                 f"{row['seconds']:.1f}",
+                f"{row['processor']:.1f}",
                 f"{row['seconds'] / suite:.1f}",
             ]
             for row in rows
