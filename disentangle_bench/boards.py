@@ -12,6 +12,7 @@ from disentangle_bench.calibration import calibrate
 from disentangle_bench.comparisons import compare
 from disentangle_bench.contracts import Dataset, Progress, silent
 from disentangle_bench.display import Bar
+from disentangle_bench.errors import UserError
 from disentangle_bench.leaderboard import MetricFacts, leaderboard, read_published
 from disentangle_bench.records import Record, Workspace, read_records
 from disentangle_bench.study import Study
@@ -65,9 +66,12 @@ def add_comparisons(records: list[Record], study: Study, workspace: Workspace) -
         for name, protocols in study.comparisons.items():
             for protocol in protocols:
                 with Bar(f"{name}/{protocol} of {model} on {dataset}") as progress:
-                    scores = compare(name, protocol, cell, workspace, progress)
+                    try:
+                        scores, reason = compare(name, protocol, cell, workspace, progress), ALONE
+                    except UserError as error:  # a trial's codes or checkpoint are gone; the other scores are there
+                        scores, reason = {}, str(error)
                 for record in cell:
-                    result = {"score": scores[record.id]} if scores else {"skip": ALONE}
+                    result = {"score": scores[record.id]} if scores else {"skip": reason}
                     record.scores.setdefault(name, {})[protocol] = result
 
 

@@ -18,6 +18,7 @@ from disentangle_bench.files import write_file
 from disentangle_bench.finished import load_trial
 from disentangle_bench.metrics.model_centrality import Peer
 from disentangle_bench.models.base import Model
+from disentangle_bench.process import threads
 from disentangle_bench.records import Record, Workspace
 from disentangle_bench.trial import read_codes
 
@@ -45,8 +46,9 @@ def compare(
     known = read_cache(path, identity)
     if known is not None:
         return known
-    needed = codes_of(ids, workspace) if comparison.needs == "codes" else [peer_of(id, workspace) for id in ids]
-    found = comparison.compute(needed, protocol, progress=progress)["scores"]
+    with threads(records[0].spec.numerics.threads):
+        needed = codes_of(ids, workspace) if comparison.needs == "codes" else [peer_of(id, workspace) for id in ids]
+        found = comparison.compute(needed, protocol, progress=progress)["scores"]
     result = {id: float(value) for id, value in zip(ids, found, strict=True)}
     write_file(path, json.dumps({"identity": identity, "scores": result}, indent=1))
     return result
@@ -81,7 +83,7 @@ def peer(model: Model) -> Peer:
     def encode(images: torch.Tensor) -> np.ndarray:
         return model.encode(images).numpy()
 
-    return Peer(sample, generate, encode)
+    return Peer(sample, generate, encode, model.code_groups())
 
 
 def read_cache(path: Path, identity: dict[str, object]) -> dict[str, float] | None:

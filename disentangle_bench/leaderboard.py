@@ -265,7 +265,8 @@ def rich_tables(table: pd.DataFrame) -> Iterable[Table]:
         columns = [c for c in SHOWN if c not in ("rank", "sampling", "published") or any(row[c] for row in rows)]
         shown = Table(title=f"{dataset} · {name}", title_justify="left")
         for column in columns:
-            shown.add_column(column, justify="left" if column in ("model", "codes from") else "right")
+            text = column in ("model", "codes from")
+            shown.add_column(column, justify="left" if text else "right", overflow="fold" if text else "ellipsis")
         for row in rows:
             shown.add_row(*(row[column] for column in columns))
         yield shown

@@ -130,7 +130,7 @@ def _imported(path: str | Path, load: Callable[[], ModuleType]) -> ModuleType:
     """The plugin's module; `UserError` with the place in the file where its import failed."""
     try:
         return load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f", at {frame.filename}:{frame.lineno}" if Path(frame.filename) != Path(__file__) else ""
         raise UserError(f"--plugin {path}: it can't be imported ({type(error).__name__}: {error}{place}).") from error
@@ -177,6 +177,9 @@ def _defined_in(module: ModuleType) -> list[tuple[Kind, str, Any]]:
         if isinstance(item, Metric) and item.compute.__module__ == module.__name__:
             found.append(("metric", item.name, item))
         elif inspect.isclass(item) and item.__module__ == module.__name__ and "name" in vars(item):
+            name = vars(item)["name"]
+            if issubclass(item, Model | Dataset) and not (isinstance(name, str) and name):
+                raise UserError(f"{item.__name__}.name must be a text that is not empty, not {name!r}.")
             if issubclass(item, Model):
                 found.append(("model", item.name, item))
             elif issubclass(item, Dataset):

@@ -49,7 +49,8 @@ def score_rows(
     rows: list[Row] = []
     for done, (metric, protocol) in enumerate(pairs, start=1):
         reason = registry.get("metric", metric).skip(dataset) if dataset is not None else None
-        result = {"skip": reason} if reason else score_table(metric, table, protocol, seed, repeats)
+        seeds = 1 if protocol in registry.get("metric", metric).slow else repeats
+        result = {"skip": reason} if reason else score_table(metric, table, protocol, seed, seeds)
         sampling = result.get("sampling", {})
         rows += [
             Row(metric, protocol, key, value, sampling.get(key))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.files import make_folder, write_file
 from disentangle_bench.records import Workspace, read_record
 from disentangle_bench.trainer import Intervals
-from disentangle_bench.trial import Metrics, Scoring, TrialOptions, existing_record, missing_scores
+from disentangle_bench.trial import Metrics, Scoring, TrialOptions, existing_record, has_codes, missing_scores
 
 STUDY_FORMAT = 1
 State = Literal["finished", "diverged", "failed", "running", "interrupted", "waiting"]
@@ -74,6 +75,10 @@ def plan(config: StudyConfig, workspace: Workspace, data: dict[str, Dataset]) ->
     cells = new.cells()
     for key, trials in old.cells().items():
         before, after = without_seed(trials[0]), without_seed(cells[key][0]) if key in cells else None
+        if after is not None and completed(trials[0]) == after:  # perhaps of an older version, with fewer settings
+            earlier = {trial.seed: trial for trial in trials}
+            cells[key] = [earlier.pop(trial.seed, trial) for trial in cells[key]] + list(earlier.values())
+            continue
         recorded = [trial for trial in trials if existing_record(workspace, trial) is not None]
         if after is not None and before != after:
             if recorded:
@@ -92,6 +97,15 @@ def plan(config: StudyConfig, workspace: Workspace, data: dict[str, Dataset]) ->
     )
     scoring = Scoring(metrics, max(new.scoring.repeats, old.scoring.repeats))
     return Study(new.name, new.description, scoring, comparisons, new.intervals, ordered)
+
+
+def completed(trial: TrialSpec) -> dict[str, Any]:
+    """A specification but for its seed, with the defaults of settings that its version did not have."""
+    try:
+        config = trial.typed_config().model_dump(mode="json")
+    except UserError:  # it had settings that are gone
+        config = trial.config
+    return without_seed(trial) | {"config": config}
 
 
 def without_seed(trial: TrialSpec) -> dict[str, Any]:
@@ -169,7 +183,8 @@ def state(trial: TrialSpec, workspace: Workspace, scoring: Scoring) -> State:
     running = (workspace.trial(trial.id) / "progress.json").exists() and is_locked(trial, workspace)
     if path.exists() and not running:
         record = read_record(path)
-        return "waiting" if missing_scores(record, scoring) else record.status
+        lacks = missing_scores(record, scoring) or not has_codes(record, workspace)
+        return "waiting" if lacks else record.status
     if running:
         return "running"
     folder = workspace.trial(trial.id)
@@ -204,5 +219,6 @@ def collect_traversals(study: Study, workspace: Workspace) -> Path:
     for trial in study.trials:
         picture = workspace.trial(trial.id) / "traversal.png"
         if picture.exists():
-            shutil.copyfile(picture, folder / f"{trial.label}_{trial.dataset}_seed{trial.seed}.png")
+            name = f"{trial.label}_{trial.dataset}_seed{trial.seed}.png"
+            shutil.copyfile(picture, folder / re.sub(r"[^\w.=,()+-]", "-", name))  # a swept text may hold a slash
     return folder

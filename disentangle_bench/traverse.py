@@ -12,14 +12,14 @@ from disentangle_bench.files import write_file
 from disentangle_bench.models.base import Model
 from disentangle_bench.seeding import derive_seed
 
-VALUES = np.linspace(-1.0, 1.0, 11)
+STEPS = 11
 
 
 @torch.inference_mode()
-def traverse(model: Model, seed: int, values: np.ndarray = VALUES) -> np.ndarray:
+def traverse(model: Model, seed: int, values: np.ndarray) -> np.ndarray:
     """Images of one random code with each of its D values swept in turn: uint8 (D, len(values), C, H, W).
 
-    The starting code comes from the model's prior, by `seed`. IB-GAN's paper sweeps −1 to 1 in the same way.
+    The starting code comes from the model's prior, by `seed`. IB-GAN's paper sweeps −1 to 1 so.
     """
     model.eval()
     rng = torch.Generator(model.device).manual_seed(derive_seed(seed, "traversal"))
@@ -38,7 +38,8 @@ def write_traversal(model: Model, seed: int, path: Path, title: str) -> None:
     """Write a traversal of the model as a PNG with axis labels."""
     from matplotlib.figure import Figure
 
-    images = traverse(model, seed)
+    values = np.linspace(*model.code_range, STEPS)
+    images = traverse(model, seed, values)
     width, steps, channels, height, side = images.shape
     gap = 2
     canvas = np.full((width * (height + gap) - gap, steps * (side + gap) - gap, 3), 128, dtype=np.uint8)
@@ -50,7 +51,7 @@ def write_traversal(model: Model, seed: int, path: Path, title: str) -> None:
     figure = Figure(figsize=(1.2 + 0.5 * steps, 1.1 + 0.5 * width), layout="constrained")
     axes = figure.subplots()
     axes.imshow(canvas, interpolation="nearest")
-    axes.set_xticks([s * (side + gap) + side / 2 for s in range(steps)], [f"{value:.1f}" for value in VALUES])
+    axes.set_xticks([s * (side + gap) + side / 2 for s in range(steps)], [f"{value:.1f}" for value in values])
     axes.set_yticks([d * (height + gap) + height / 2 for d in range(width)], [str(d) for d in range(width)])
     axes.set_xlabel("value of the swept code")
     axes.set_ylabel("code")

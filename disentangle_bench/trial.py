@@ -77,7 +77,7 @@ def run_trial(spec: TrialSpec, workspace: Workspace, options: TrialOptions) -> R
     folder = workspace.trial(spec.id)
     with workspace.lock(spec.id):
         record = existing_record(workspace, spec)
-        if record is not None and not missing_scores(record, options.scoring):
+        if record is not None and has_codes(record, workspace) and not missing_scores(record, options.scoring):
             return record
         heartbeat = Heartbeat(folder)
         try:
@@ -101,6 +101,11 @@ def run_trial(spec: TrialSpec, workspace: Workspace, options: TrialOptions) -> R
         finally:
             heartbeat.end()
         return record
+
+
+def has_codes(record: Record, workspace: Workspace) -> bool:
+    """Whether a finished trial's codes are there; they are encoded anew where they are not."""
+    return record.status != "finished" or (workspace.trial(record.id) / "codes.npy").exists()
 
 
 def existing_record(workspace: Workspace, spec: TrialSpec) -> Record | None:

@@ -1,5 +1,7 @@
 """Comparisons of a study's seeds: from stored codes and models to the leaderboard, without a label."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,6 +83,35 @@ def test_one_seed_has_no_one_to_be_compared_with(place):
     planned, data, _ = finished(place, "0", BOTH)
     rows = study_leaderboard(planned, place, data).set_index("metric")
     assert rows.loc["model-centrality", "skipped"] == "it compares two finished seeds or more"
+
+
+def test_codes_that_are_gone_are_a_reason_and_come_back_with_the_next_run(place):
+    planned, data, records = finished(place, "0-1", "comparisons={udr: [lasso]}")
+    codes = place.trial(records[0].id) / "codes.npy"
+    before = codes.read_bytes()
+    codes.unlink()
+    rows = study_leaderboard(planned, place, data).set_index("metric")
+    assert "codes" in rows.loc["udr", "skipped"]
+    assert rows[rows["code_source"] != "reference"].loc["mig", "seeds"] == 2
+    assert [trial.id for trial in study.pending(planned, place)] == [records[0].id]
+    run_trial(planned.trials[0], place, planned.options())
+    assert codes.read_bytes() == before
+    assert study_leaderboard(planned, place, data).set_index("metric").loc["udr", "seeds"] == 2
+
+
+def test_a_study_of_a_version_with_fewer_settings_is_extended_and_not_trained_again(place):
+    """The study and its trials lack a setting that has its default in this version."""
+    planned, data, _ = finished(place, "0-1")
+    old = [trial.model_copy(update={"config": {k: v for k, v in trial.config.items() if k != "gamma"}})
+           for trial in planned.trials]  # fmt: skip
+    study.write_study(replace(planned, trials=old), place)
+    for trial in old:
+        run_trial(trial, place, planned.options())
+    changes = {"models": "ib-gan", "datasets": "tiny", "seeds": "0-2", "name": "s"}
+    config = load_study(None, changes, ["steps=5", "batch_size=8", "metrics={mig: [robust]}"])
+    extended = study.plan(config, place, data)
+    assert [trial.id for trial in extended.trials[:2]] == [trial.id for trial in old]
+    assert [trial.seed for trial in study.pending(extended, place)] == [2]
 
 
 def test_comparisons_extend_a_study_and_are_kept(place):

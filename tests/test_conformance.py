@@ -9,7 +9,6 @@ from conftest import TESTS
 from torch import nn
 
 from disentangle_bench import conformance, registry
-from disentangle_bench.conformance import datasets
 from disentangle_bench.conformance.models import Bars
 from disentangle_bench.contracts import Metric
 from disentangle_bench.errors import UserError
@@ -211,6 +210,7 @@ def spoiling(table, protocol, rng):
         (metric(counting), "two runs with one seed differ"),
         (metric(spoiling), "it changed the arrays"),
         (metric(mig.mig, protocols=mig.PROTOCOLS, higher_is_better=False), "but lower is better"),
+        (metric(partial(mig.mig), protocols=mig.PROTOCOLS), "`compute` must be a function"),
         (metric(mig.mig, protocols={}), "`protocols` must name at least one"),
         (metric(lambda t, p, r: {"score": float(1 / t.codes.var(axis=0).min())}), "ZeroDivisionError"),
     ],
@@ -244,14 +244,15 @@ def test_a_fault_in_a_dataset_is_found_and_told():
     assert "other images for torch tensors" in failed(Wrong)
 
 
-def test_what_was_never_looked_at_has_failed(monkeypatch):
+def test_what_was_never_looked_at_has_failed(tmp_path):
     class Elsewhere(Bars):
+        image_shape = (1, 16, 16)
+
         @classmethod
         def prepared(cls, root):
             return None
 
-    monkeypatch.setattr(datasets, "CHECKS", [datasets.gives_images, datasets.is_identified])
-    (finding,) = conformance.check("dataset", Elsewhere)
+    (finding,) = conformance.check("dataset", Elsewhere, tmp_path)
     assert finding.status == "failed"
     assert "every check was skipped: it is not prepared" in finding.message
 

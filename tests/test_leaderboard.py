@@ -189,6 +189,15 @@ def test_tables_fit_a_hundred_columns():
     assert max(map(len, shown_text(table).splitlines())) <= 100
 
 
+def test_a_swept_value_is_never_cut_off():
+    name = "small(lambda_od=20,lr=0.00123)"
+    table, _ = board([record("infogan-modified", s, 0.123456, configuration=name) for s in range(48)])
+    shown = "".join(
+        line.split("│")[2].strip() for line in shown_text(table).splitlines() if "infogan" in line or "=" in line
+    )
+    assert "infogan-modified(lambda_od=20,lr=0.00123)" in shown.replace(" ", "")
+
+
 def shown_text(table: pd.DataFrame) -> str:
     """The leaderboard as a terminal of 100 columns shows it."""
     console = Console(width=100, file=io.StringIO())

@@ -426,9 +426,9 @@ def uniform(width: int) -> Any:
     return lambda count, rng: rng.uniform(-1, 1, (count, width))
 
 
-def peer(matrix: np.ndarray, fixable: int | None = None) -> Peer:
+def peer(matrix: np.ndarray, groups: list[list[int]] | None = None) -> Peer:
     """A model whose images are its codes, and whose codes of images are linear in them."""
-    return Peer(uniform(len(matrix)), lambda codes: codes, lambda images: images @ matrix, fixable)
+    return Peer(uniform(len(matrix)), lambda codes: codes, lambda images: images @ matrix, groups)
 
 
 class TestModelCentrality:
@@ -456,8 +456,28 @@ class TestModelCentrality:
     def test_noise_is_never_fixed(self) -> None:
         """Encoders that read the two codes alone, out of two codes and two noise columns."""
         reads_codes = np.eye(4)[:, :2]
-        assert model_centrality([peer(reads_codes, 2)] * 2)["scores"] == [1, 1]
+        assert model_centrality([peer(reads_codes, [[0], [1]])] * 2)["scores"] == [1, 1]
         assert model_centrality([peer(reads_codes)] * 2)["scores"][0] < 0.8
+
+    def test_the_columns_of_a_one_hot_code_are_held_together(self) -> None:
+        """A code of three values, as one-hots, beside a continuous one: no vote sees what is no code."""
+        seen = []
+
+        def sample(count: int, rng: np.random.Generator) -> np.ndarray:
+            return np.column_stack([np.eye(3)[rng.integers(3, size=count)], rng.uniform(-1, 1, count)])
+
+        def generate(codes: np.ndarray) -> np.ndarray:
+            seen.append(codes.copy())
+            return codes
+
+        one = Peer(sample, generate, lambda images: images, [[0, 1, 2], [3]])
+        model_centrality([one, one])
+        codes = np.concatenate(seen).reshape(-1, 100, 4)
+        assert (codes[..., :3].sum(axis=2) == 1).all()
+        still = (codes == codes[:, :1]).all(axis=1)  # (V, 4)
+        assert still[0::2, :3].all()
+        assert still[1::2, 3].all()
+        assert not still[1::2, :3].all(axis=1).any()
 
     def test_each_code_is_fixed_in_turn_at_one_value_a_vote(self) -> None:
         seen = []
@@ -494,8 +514,8 @@ class TestModelCentrality:
         good = peer(np.eye(2))
         with pytest.raises(UserError, match="two peers"):
             model_centrality([good])
-        with pytest.raises(UserError, match="fixable must be 1 to 2"):
-            model_centrality([good, replace(good, fixable=3)])
+        with pytest.raises(UserError, match="groups must name columns 0 to 1"):
+            model_centrality([good, replace(good, groups=[[2]])])
         with pytest.raises(UserError, match="peer 1: encode must give"):
             model_centrality([good, replace(good, encode=lambda images: images[:3])])
         with pytest.raises(UserError, match="column 0 holds a value that is not finite"):

@@ -56,8 +56,8 @@ def check(kind: Kind, subject: Any, data: Path | None = None) -> list[Finding]:
 
         checks = metrics.CHECKS if kind == "metric" else metrics.COMPARISON_CHECKS
         findings = run(kind, subject.name, checks, subject)
-    if all(finding.status == "skipped" for finding in findings):
-        reason = findings[0].message
+    if findings[1:] and all(finding.status == "skipped" for finding in findings[1:]):  # the first reads declarations
+        reason = findings[1].message
         return [Finding(kind, subject.name, "was checked", "failed", f"every check was skipped: {reason}")]
     return findings
 
@@ -74,12 +74,12 @@ def run(kind: Kind, name: str, checks: Iterable[Callable[[Any], None]], subject:
             findings.append(Finding(kind, name, title, "failed", str(fault)))
         except Skip as reason:
             findings.append(Finding(kind, name, title, "skipped", str(reason)))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             findings.append(Finding(kind, name, title, "failed", told(error)))
     return findings
 
 
-def told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """An error of the subject's own code: what it says, and where it was raised."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"

@@ -125,9 +125,10 @@ def is_identified(subject: Subject) -> None:
 
 def labels_its_images(subject: Subject) -> None:
     """Its labels, if it has any, count its classes from 0."""
+    dataset = subject.dataset
     if subject.cls.label_factor is None:
         return
-    labels = subject.dataset.labels()
+    labels = dataset.labels()
     require(labels.shape == (len(subject.dataset),), f"`labels` must be (N,), not {labels.shape}")
     inside = labels.min() >= 0 and labels.max() < subject.cls.classes()
     require(inside, f"labels must be 0 to {subject.cls.classes() - 1}, not {labels.min()} to {labels.max()}")

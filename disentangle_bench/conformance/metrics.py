@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ def declares(metric: Metric) -> None:
     for field in ("name", "title", "cite"):
         value = getattr(metric, field)
         require(isinstance(value, str) and value, f"set `{field}` to a text; it is {value!r}")
+    require(inspect.isfunction(metric.compute), "`compute` must be a function: its file is part of a score's identity")
     require(metric.protocols, "`protocols` must name at least one protocol; its name fixes all that moves the score")
     require(metric.keys, "`keys` must name at least one score of the result")
     low, high = metric.range

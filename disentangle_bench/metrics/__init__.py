@@ -79,6 +79,8 @@ def score_table(
     others = [
         _score_once(chosen, table, protocol, generator(seed, metric, protocol, repeat)) for repeat in range(1, repeats)
     ]
+    if any("skip" in each for each in others):  # a draw in which nothing varied: its spread is not known
+        return result
     moved = {key: [each[key] - result[key] for each in (result, *others)] for key in chosen.keys}  # equal: exactly 0
     spread = {key: float(np.std(differences, ddof=1)) for key, differences in moved.items()}
     return result | {"sampling": {"repeats": repeats, **spread}}

@@ -23,13 +23,14 @@ class Peer:
     sample_codes: (count, generator) -> (count, D), what the generator takes: independent codes, noise after them.
     generate: (B, D) -> images, of any shape and type that the peers' `encode` take.
     encode: images -> (B, E).
-    fixable: how many of the leading columns are codes, one of which a vote holds fixed; the rest are noise. None: all.
+    groups: the columns of each code that a vote can hold fixed, together, as a one-hot code has several. Columns in no
+        group are noise. None: each column is a code.
     """
 
     sample_codes: Callable[[int, np.random.Generator], np.ndarray]
     generate: Callable[[np.ndarray], Any]
     encode: Callable[[Any], np.ndarray]
-    fixable: int | None = None
+    groups: Sequence[Sequence[int]] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,17 +101,17 @@ def _encoded_votes(
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """The code that each vote fixes, (V,), and each peer's codes of the votes' images, (V, L, E_i)."""
     width = np.asarray(generator.sample_codes(1, rng)).shape[1]
-    fixable = width if generator.fixable is None else generator.fixable
-    if not 0 < fixable <= width:
-        raise UserError(f"peer {number}: fixable must be 1 to {width}, its generator's codes, not {fixable}.")
-    fixed = np.arange(protocol.votes) % fixable
+    codes_held = [[d] for d in range(width)] if generator.groups is None else [list(each) for each in generator.groups]
+    if not codes_held or not all(each and all(0 <= d < width for d in each) for each in codes_held):
+        raise UserError(f"peer {number}: groups must name columns 0 to {width - 1} of its codes, not {codes_held}.")
+    fixed = np.arange(protocol.votes) % len(codes_held)
     blocks: list[list[np.ndarray]] = [[] for _ in peers]
     for start in range(0, len(fixed), BLOCK):
         held = fixed[start : start + BLOCK]
         codes = np.array(generator.sample_codes(len(held) * protocol.group, rng))
         groups = codes.reshape(len(held), protocol.group, width)  # a view of `codes`
-        vote = np.arange(len(held))
-        groups[vote, :, held] = groups[vote, :1, held]
+        for group, code in zip(groups, held, strict=True):  # (L, width)
+            group[:, codes_held[code]] = group[0, codes_held[code]]
         images = generator.generate(codes)
         for i, peer in enumerate(peers):
             encoded = np.asarray(peer.encode(images))

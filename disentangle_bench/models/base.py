@@ -69,6 +69,7 @@ class Model(nn.Module, ABC):
     """What produced the codes, a column of every table: "reconstructor", "recognition network", "encoder", "post-hoc
     encoder"; a conditional model's says "labels given" too."""
     image_range: tuple[float, float] = (-1.0, 1.0)  # of a class, or of an instance where its configuration says so
+    code_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)  # that traversals sweep
     Config: ClassVar[type[ModelConfig]]
     configurations: ClassVar[Mapping[str, ModelConfig]]
     """Named settings; one named as a dataset is the published one for it, `small` is for studies on a CPU."""
@@ -128,6 +129,10 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def generate(self, codes: Tensor) -> Tensor:
         """Images (N, C, H, W) in `image_range` of codes (N, D) as `encode` gives them; in evaluation mode."""
+
+    def code_groups(self) -> list[list[int]] | None:
+        """The columns of each code where one code has several, as one-hot codes do; None: each column is a code."""
+        return None
 
     def sample_images(self, codes: Tensor, rng: torch.Generator) -> Tensor:
         """As `generate`, but with what else an image depends on, such as noise or a class, drawn for each image.

@@ -77,6 +77,7 @@ class CGAN(Model):
     code_source = "post-hoc encoder, labels given"
     search_space: ClassVar = {"d_lr": Between(1e-5, 1e-3), "g_lr": Between(1e-4, 1e-2)}
     image_range = (0.0, 1.0)
+    code_range = (0.0, 1.0)
     conditional = True
     Config = CGANConfig
     configurations: ClassVar = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from disentangle_bench.models.base import ModelConfig
 
@@ -33,6 +33,13 @@ class FrameworkConfig(ModelConfig):
     )
     real_label_low: float = Field(1.0, gt=0, description="reals' labels in L_D are uniform from here")
     real_label_high: float = Field(1.0, gt=0, description="to here, drawn for each sample")
+
+    @model_validator(mode="after")
+    def labels_in_order(self) -> FrameworkConfig:
+        """The interval of real labels must not run backwards."""
+        if self.real_label_low > self.real_label_high:
+            raise ValueError(f"real_label_low = {self.real_label_low} lies above real_label_high; swap them")
+        return self
 
 
 ARCHITECTURE_B: dict[str, Any] = {

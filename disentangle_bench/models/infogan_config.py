@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from disentangle_bench.models.base import ModelConfig
 
@@ -27,6 +27,13 @@ class OriginalConfig(ModelConfig):
     encode_as: Literal["softmax", "argmax"] = Field("softmax", description="a categorical code: probabilities or value")
     d_lr: float = Field(2e-4, gt=0, description="learning rate of D with Q; Adam with β = .5, .999")
     g_lr: float = Field(1e-3, gt=0, description="learning rate of G")
+
+    @model_validator(mode="after")
+    def has_a_code(self) -> OriginalConfig:
+        """Without any code there is nothing to encode."""
+        if not self.categorical and not self.continuous:
+            raise ValueError("categorical and continuous are both empty; there must be a code")
+        return self
 
 
 SMALL: dict[str, Any] = {

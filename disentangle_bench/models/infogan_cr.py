@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from disentangle_bench.models.adversarial import halvings, init_dcgan
@@ -23,6 +23,13 @@ class CRConfig(ModifiedConfig):
     alpha: float = Field(2.0, ge=0, description="α, weight of H's loss in G's, from the switch on; 0 before it")
     switch_step: int = Field(288_000, gt=0, description="first step with α; H starts anew there, with its optimiser")
     h_lr: float = Field(2e-3, gt=0, description="learning rate of H")
+
+    @model_validator(mode="after")
+    def reaches_the_switch(self) -> CRConfig:
+        """With a budget that ends before the switch this would be InfoGAN (modified) under another name."""
+        if 0 < self.steps < self.switch_step:
+            raise ValueError(f"steps = {self.steps} ends before switch_step = {self.switch_step}; set that, too")
+        return self
 
 
 class InfoGANCR(InfoGANModified):

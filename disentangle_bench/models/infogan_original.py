@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import ClassVar
 
@@ -166,6 +167,12 @@ class InfoGANOriginal(Model):
     def generate_class(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         """G(z, c, y) of labels (N,), likewise; values between those of a categorical code are rounded."""
         return self.make(self.still.expand(len(codes), -1), self.one_hots(codes), labels)
+
+    def code_groups(self) -> list[list[int]] | None:
+        """A categorical code's columns together, unless they are one value."""
+        sizes = [1 if self.config.encode_as == "argmax" else size for size in self.config.categorical]
+        ends = list(itertools.accumulate([*sizes, *[1] * self.config.continuous], initial=0))
+        return [list(range(start, end)) for start, end in itertools.pairwise(ends)]
 
     def sample_images(self, codes: Tensor, rng: torch.Generator) -> Tensor:
         """G(z, c, y) with a z for each and, where there are classes, a y."""
