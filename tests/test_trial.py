@@ -222,7 +222,9 @@ def test_killed_in_training_and_run_again_gives_the_same_bytes(place, tmp_path):
     assert done.returncode == 0, done.stderr
     broken = read_record(next(place.results.glob("runs/*/record.json")))
     whole = run_trial(
-        broken.spec, type(place)(tmp_path / "other", place.data, place.plugins), options(broken_metrics(broken))
+        broken.spec,
+        type(place)(tmp_path / "other", place.data, place.plugins),
+        options(broken_metrics(broken), repeats=3),
     )
     assert whole.canonical_scores() == broken.canonical_scores()
 
