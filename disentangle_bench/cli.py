@@ -149,16 +149,18 @@ def show_leaderboard(study: Any, place: Any, data: Any, path: Path | None = None
     """Make the study's leaderboard from its records, write it, and print it."""
     from disentangle_bench.boards import study_leaderboard
     from disentangle_bench.leaderboard import rich_tables, write_csv
+    from disentangle_bench.picture import write_picture
 
     with Bar("floors and ceilings") as progress:
         table = study_leaderboard(study, place, data, progress)
     path = path or place.study(study.name) / "leaderboard.csv"
     write_csv(table, path)
+    write_picture(table, path.with_suffix(".png"))
     for shown in rich_tables(table):
         console().print(shown)
     if study.description:
         console().print(study.description.strip(), markup=False)
-    console().print(f"leaderboard  {path}", markup=False)
+    console().print(f"leaderboard  {path}, and a picture beside it", markup=False)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from disentangle_bench.leaderboard import (
     rich_tables,
     write_csv,
 )
+from disentangle_bench.picture import write_picture
 from disentangle_bench.records import Record
 
 FACTS = {"kim": MetricFacts(("score",), True, ("robust",))}
@@ -196,6 +197,18 @@ def test_a_swept_value_is_never_cut_off():
         line.split("│")[2].strip() for line in shown_text(table).splitlines() if "infogan" in line or "=" in line
     )
     assert "infogan-modified(lambda_od=20,lr=0.00123)" in shown.replace(" ", "")
+
+
+def test_the_picture_shows_every_model_and_an_empty_table_draws_nothing(tmp_path):
+    from matplotlib.image import imread
+
+    records = [record(m, s, v + 0.01 * s) for m, v in (("ib-gan", 0.5), ("gan", 0.3)) for s in range(6)]
+    few, many = tmp_path / "few.png", tmp_path / "many.png"
+    write_picture(board(records[:2])[0], few)
+    write_picture(board(records)[0], many)
+    assert imread(many).shape[0] > imread(few).shape[0], "a row more for the second model"
+    write_picture(board([record(status="failed")])[0], tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
 
 
 def shown_text(table: pd.DataFrame) -> str:
