@@ -410,12 +410,18 @@ def check(
 
 @app.command()
 def models(plugin: Plugins = []) -> None:  # noqa: B006
-    """List the models: paper, what their codes come from, named configurations."""
-    table = listing(plugin, "model", "paper", "codes from", "configurations")
+    """List the models: paper, what their codes come from, their players' parameters, named configurations."""
+    table = listing(plugin, "model", "paper", "codes from", "players and parameters", "configurations")
+    table.columns[0].no_wrap = table.columns[3].no_wrap = True
+    from disentangle_bench.models.sizes import player_sizes
+
     for name in registry.names("model"):
         cls = registry.get("model", name)
-        table.add_row(name, cls.paper, cls.code_source, ", ".join(cls.configurations))
+        sizes = "\n".join(f"{player} {count:,}" for player, count in player_sizes(cls).items())
+        first, *others = cls.configurations
+        table.add_row(name, cls.paper, cls.code_source, sizes, ", ".join([f"[b]{first}[/b]", *others]))
     console().print(table)
+    console().print("Parameters are those of the first configuration, on its dataset's images.", markup=False)
 
 
 @app.command()
@@ -435,7 +441,7 @@ def listing(plugins: list[str], *columns: str) -> Table:
         registry.load_plugin(plugin)
     table = Table()
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     return table
 
 

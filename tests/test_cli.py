@@ -404,6 +404,17 @@ def test_a_mistake_is_one_sentence_and_status_2(tmp_path, command, arguments, se
     assert sentence in mistake(command(*arguments))
 
 
+def test_models_are_listed_with_their_players_and_published_sizes(command):
+    done = command("models")
+    assert done.returncode == 0, done.stderr
+    text = done.stdout
+    for size in ("discriminator 2,213,329", "vae 690,517", "discriminator 5,018,002", "generator 6,652,481"):
+        assert size in text, text
+    assert "infogan-original" in text
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
 def test_people_who_bring_only_arrays(tmp_path, command):
     """Whatever the arrays lie in, the numbers are those of the function, and torch is never imported."""
     factors = np.stack(np.unravel_index(np.arange(240), (3, 8, 10)), axis=1)
