@@ -474,7 +474,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_half_file(tmp_path):
 
 def test_listings(command):
     for arguments, texts in (
-        (["models"], ["gan", "infogan", "ib-gan", "faulty", "dsprites, small"]),
+        (["models"], ["gan", "infogan", "ib-gan", "faulty", "dsprites"]),
         (["metrics"], ["factor-vae", "beta-vae", "locatello"]),
         (["datasets"], ["dsprites", "tiny", "data root"]),
     ):
