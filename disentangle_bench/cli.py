@@ -340,6 +340,8 @@ def leaderboard(
 
     place = workspace(results, data_root, plugin)
     study = studies.read_study(place, name)
+    if not any(place.record(trial.id).exists() for trial in study.trials):
+        raise UserError(f"study '{name}' has no records under {place.results / 'runs'} yet; run it first.")
     show_leaderboard(study, place, study_data(study, place), csv)
 
 

@@ -415,6 +415,16 @@ def test_models_are_listed_with_their_players_and_published_sizes(command):
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_a_leaderboard_without_records_is_not_written_over(tmp_path, command):
+    assert command("run", *STUDY, "--local").returncode == 0
+    board = tmp_path / "results/s/leaderboard.csv"
+    before = board.read_bytes()
+    for record in tmp_path.glob("results/runs/*/record.json"):
+        record.unlink()
+    assert "study 's' has no records" in mistake(command("leaderboard", "s"))
+    assert board.read_bytes() == before
+
+
 def test_people_who_bring_only_arrays(tmp_path, command):
     """Whatever the arrays lie in, the numbers are those of the function, and torch is never imported."""
     factors = np.stack(np.unravel_index(np.arange(240), (3, 8, 10)), axis=1)
