@@ -59,10 +59,11 @@ def test_a_conditional_model_makes_the_class_that_it_is_asked_for(name, steps, s
     assert label_accuracy(trained(name, seed, tmp_path, steps=steps)) > 0.6
 
 
+@pytest.mark.parametrize("name", ["gan", "dcgan"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_dcgans_samples_come_near_to_many_real_images(seed, tmp_path):
-    """A dark image lies 0.06 from a bar, but always from the same; 39 bars were found by 300 samples."""
-    distance, which = nearest(trained("dcgan", seed, tmp_path, steps=1_000))
+def test_a_plain_gans_samples_come_near_to_many_real_images(name, seed, tmp_path):
+    """A dark image lies 0.06 from a bar, but always from the same; 31 bars or more were found by 300 samples."""
+    distance, which = nearest(trained(name, seed, tmp_path, steps=1_000))
     assert distance.mean() < 0.1
     assert len(which.unique()) > 20
 
