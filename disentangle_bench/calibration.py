@@ -32,12 +32,13 @@ def calibrate(dataset: Dataset, metric: str, protocol: str, width: int, cache: P
     cache: a folder for one JSON file a result, which is reused while the dataset's content and the metric's source are
         unchanged, and made again where it is damaged; None keeps nothing.
 
-    Seeds are fixed, so the result is a function of the arguments. A metric that skips the dataset gives {}.
+    Seeds are fixed, so the result is a function of the arguments. A metric that skips the dataset gives {}, and so does
+    a dataset without factors, which has no ceiling.
     """
     if width < 1:
         raise UserError(f"width must be 1 or more code dimensions, not {width}.")
     chosen: Metric = registry.get("metric", metric)
-    if chosen.skip(dataset) is not None:
+    if chosen.reason_to_skip(dataset) is not None or not dataset.factor_names:
         return {}
     source = inspect.getsourcefile(chosen.compute)
     identity = {
@@ -65,7 +66,7 @@ def _measure(dataset: Dataset, metric: Metric, protocol: str, width: int) -> Cal
     floors = []
     for seed in FLOOR_SEEDS:
         rng = np.random.default_rng([seed, width])
-        table = CodeTable.of(dataset, rng.standard_normal((len(dataset), width)))
+        table = CodeTable.of(dataset, rng.standard_normal((len(dataset.evaluation()), width)))
         floors.append(score_table(metric.name, table, protocol, seed))
     factors = table.merge_same_images().factors.astype(np.float64)  # (N, K)
     spread = factors.std(axis=0)

@@ -16,13 +16,16 @@ ENCODE_BATCH = {"cpu": 128, "cuda": 4096}  # on a CPU more images at a time fit 
 
 
 class DeviceImages:
-    """A dataset's stored rows on one device, decoded and scaled there.
+    """A dataset's stored rows, decoded and scaled on one device.
 
-    On the CPU the rows are the mapped file itself, which all processes share; on a GPU they are copied once.
+    On the CPU the rows are the mapped file itself, which all processes share. On a GPU they are copied once if they
+    take no more than half of its free memory; else they stay mapped, and each batch is gathered on the host.
     """
 
     def __init__(self, dataset: Dataset, device: torch.device, image_range: tuple[float, float]) -> None:
-        self.rows = torch.from_numpy(dataset.rows).to(device)
+        rows = torch.from_numpy(dataset.rows)
+        self.resident = device.type == "cpu" or rows.nbytes <= torch.cuda.mem_get_info(device)[0] // 2
+        self.rows = rows.to(device) if self.resident else rows
         self.dataset = dataset
         self.image_range = image_range
         self.device = device
@@ -30,28 +33,41 @@ class DeviceImages:
     @cached_property
     def labels(self) -> Tensor:
         """The class of each image, int64 (N,), for conditional models."""
-        return torch.from_numpy(self.dataset.labels()).to(self.device)
+        return torch.from_numpy(self.dataset.labels(np.arange(len(self.dataset)))).to(self.device)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.dataset)
 
-    def __call__(self, index: Tensor | slice) -> Tensor:
-        """Images (B, C, H, W), float32, in the model's image_range."""
-        return scale(self.dataset.decode(self.rows[index]), self.image_range)
+    def __call__(self, index: Tensor, keys: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W), float32, in the model's image_range, at these indices, int64 (B,).
+
+        keys: what the dataset's nuisance is drawn by, int64 (B,); see `Dataset.pixels`.
+        """
+        if not self.resident:
+            index, keys = index.cpu(), keys if keys is None else keys.cpu()
+        pixels = self.dataset.pixels(self.rows, index, keys)
+        return scale(pixels.to(self.device), self.image_range)
+
+    def drawn(self, index: Tensor, rng: torch.Generator) -> Tensor:
+        """As `__call__`, for training: nuisance is drawn anew by `rng`, each time that an image is seen."""
+        if not self.dataset.nuisance:
+            return self(index)
+        return self(index, torch.randint(2**63 - 1, index.shape, generator=rng, device=self.device))
 
 
 @torch.inference_mode()
 def encode_grid(model: Model, images: DeviceImages, progress: Progress = silent) -> np.ndarray:
-    """The codes of all images in index order, float32 (N, D); evaluation mode, batches of fixed size."""
+    """The codes of the images that are evaluated, in their order, float32 (M, D); batches of fixed size."""
     model.eval()
     codes: np.ndarray | None = None
     size = ENCODE_BATCH[model.device.type]
-    for start in range(0, len(images), size):
-        block = model.encode(images(slice(start, start + size))).cpu().numpy()
+    index = torch.from_numpy(images.dataset.evaluation()).to(model.device)
+    for start in range(0, len(index), size):
+        block = model.encode(images(index[start : start + size])).cpu().numpy()
         if codes is None:
-            codes = np.empty((len(images), block.shape[1]), dtype=np.float32)
+            codes = np.empty((len(index), block.shape[1]), dtype=np.float32)
         codes[start : start + len(block)] = block
-        progress(start + len(block), len(images))
+        progress(start + len(block), len(index))
     model.train()
     if codes is None:
         raise ValueError("the dataset is empty")

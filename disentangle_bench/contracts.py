@@ -26,30 +26,46 @@ def silent(done: int, total: int) -> None:
 
 
 class Dataset(ABC):
-    """Images with known generative factors, on a full grid: every combination of factor values, once, in order.
+    """Images, with generative factors where they are known: on a full grid, as a table, or none with a reason.
 
-    The images lie in `rows`, in whatever form is small and fast (dSprites: one bit a pixel), mapped from a file and
-    never copied; `decode` turns rows into pixels, on numpy arrays and on torch tensors alike, so that a trainer can
-    keep the rows on its device and decode there.
+    On a full grid every combination of factor values occurs once, in order, and an image's index is arithmetic.
+    Elsewhere `factor_table` holds each image's values. The images lie in `rows`, in whatever form is small and fast
+    (dSprites: one bit a pixel), mapped from a file and never copied; `decode` turns rows into pixels, on numpy arrays
+    and on torch tensors alike, so that a trainer can keep the rows on its device and decode there.
+
+    A virtual dataset has more images than rows, or draws what is no factor (`nuisance`) anew for each image that is
+    trained on: it overrides `pixels`, `__len__` and `evaluation`.
     """
 
     name: ClassVar[str]
     description: ClassVar[str]
-    image_shape: ClassVar[tuple[int, int, int]]  # (C, H, W)
-    factor_names: ClassVar[tuple[str, ...]]
-    factor_sizes: ClassVar[tuple[int, ...]]  # the last factor varies fastest
+    image_shape: tuple[int, int, int]  # (C, H, W)
+    factor_names: tuple[str, ...] = ()
+    factor_sizes: tuple[int, ...] = ()  # on a full grid, the last factor varies fastest
+    no_factors: ClassVar[str] = ""
+    """Why it has no factors, where it has none: "its images come without annotation"."""
     same_image: ClassVar[Mapping[str, Mapping[int, int]]] = {}
     """Factor values whose images are identical to another value's: {factor: {value: the value it repeats}}."""
     label_factor: ClassVar[str | None] = None
-    """The factor that stands for an image's class, which conditional models are given; None: it has no labels."""
+    """The factor that stands for an image's class, which conditional models are given; None: see `class_names`."""
+    class_names: tuple[str, ...] = ()
+    """What the classes in `label_table` are called, where labels are no factor; empty: it has no such labels."""
+    nuisance: ClassVar[str] = ""
+    """What is drawn anew for each image that is trained on and is no factor, in words; empty: nothing is."""
 
     rows: np.ndarray  # uint8 (N, ...), as stored
     checksum: str  # sha256 of the stored content; part of every trial's identity
+    factor_table: np.ndarray | None = None  # int64 (N, K), where the images are no full grid
+    label_table: np.ndarray | None = None  # int64 (N,), where the labels are no factor
 
     @classmethod
     @abstractmethod
-    def prepare(cls, root: Path, progress: Progress = silent) -> Path:
-        """Make the prepared file under `root` unless it is there already, and return its path."""
+    def prepare(cls, root: Path, progress: Progress = silent, source: Path | None = None) -> Path:
+        """Make the prepared file under `root` unless it is there already, and return its path.
+
+        source: the user's own file, archive or folder to read from. Left out by callers that have none, so that a
+        dataset that is made from nothing need not take it.
+        """
 
     @classmethod
     @abstractmethod
@@ -64,15 +80,47 @@ class Dataset(ABC):
     def decode(self, rows: Any) -> Any:
         """Stored rows (N, ...) to images, uint8 (N, C, H, W), 0..255; numpy in, numpy out; torch in, torch out."""
 
+    @classmethod
+    def variant(cls, suffix: str) -> type[Dataset] | None:
+        """The dataset called `<name>-<suffix>` where this class stands for a family; None where there is no such."""
+        return None
+
+    def verify(self, progress: Progress = silent) -> None:
+        """Check the prepared content again; `UserError` where it isn't what was prepared."""
+        raise UserError(f"{self.name} has nothing stored that could be verified.")
+
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def full_grid(self) -> bool:
+        """Whether every combination of factor values occurs once, in order."""
+        return bool(self.factor_names) and self.factor_table is None
+
+    def evaluation(self) -> np.ndarray:
+        """Indices of the images that are encoded and scored, int64 (M,): all, unless they are too many."""
+        return np.arange(len(self))
+
+    def pixels(self, stored: Any, index: Any, keys: Any = None) -> Any:
+        """Images, uint8 (B, C, H, W), at `index` from all the rows as stored; numpy in, numpy out; torch, torch.
+
+        keys: int64 (B,), what a dataset with `nuisance` draws it by; None: by the index, so that an image is the same
+        each time.
+        """
+        return self.decode(stored[index])
+
     def images(self, index: Any) -> np.ndarray:
-        """The images at these row indices, int (N,) or one: uint8 (N, C, H, W), 0..255; `UserError` outside."""
-        return self.decode(self.rows[self._rows_at(index)])
+        """The images at these indices, int (N,) or one: uint8 (N, C, H, W), 0..255; `UserError` outside."""
+        return self.pixels(self.rows, self._rows_at(index))
 
     def index(self, factors: Any) -> np.ndarray:
-        """Row indices, int64 (N,), of factor values, int (N, K) or (K,), each counted from 0; `UserError` outside."""
+        """Indices, int64 (N,), of factor values, int (N, K) or (K,), each counted from 0; `UserError` outside.
+
+        `UserError`, too, where the images are no full grid: several or none may have these values.
+        """
+        if not self.full_grid:
+            reason = "its images are not a full grid" if self.factor_names else self.no_factors
+            raise UserError(f"{self.name} can't find images by their factors: {reason}.")
         given = np.atleast_2d(np.asarray(factors))
         if given.ndim != 2 or given.shape[1] != len(self.factor_sizes):
             names = ", ".join(self.factor_names)
@@ -87,19 +135,26 @@ class Dataset(ABC):
         return np.ravel_multi_index(tuple(whole.T), self.factor_sizes)
 
     def factors(self, index: Any) -> np.ndarray:
-        """Factor values, int64 (N, K), of row indices, int (N,) or one: the inverse of `index`."""
+        """Factor values, int64 (N, K), of indices, int (N,) or one; on a full grid the inverse of `index`."""
+        if self.factor_table is not None:
+            return self.factor_table[self._rows_at(index)]
+        if not self.factor_names:
+            return np.empty((len(self._rows_at(index)), 0), dtype=np.int64)
         return np.stack(np.unravel_index(self._rows_at(index), self.factor_sizes), axis=1)
 
-    @classmethod
-    def classes(cls) -> int:
+    def classes(self) -> int:
         """The number of classes that `labels` tells apart; 0 without labels."""
-        return cls.factor_sizes[cls.factor_names.index(cls.label_factor)] if cls.label_factor else 0
+        if self.label_factor is not None:
+            return self.factor_sizes[self.factor_names.index(self.label_factor)]
+        return len(self.class_names)
 
-    def labels(self) -> np.ndarray:
-        """The class of each image, int64 (N,); `UserError` where the dataset has none."""
+    def labels(self, index: Any) -> np.ndarray:
+        """The class of the image at each index, int64 (N,); `UserError` where the dataset has none."""
+        if self.label_table is not None:
+            return self.label_table[self._rows_at(index)]
         if self.label_factor is None:
             raise UserError(f"{self.name} has no class labels; choose another dataset for conditional models.")
-        return self.factors(np.arange(len(self)))[:, self.factor_names.index(self.label_factor)]
+        return self.factors(index)[:, self.factor_names.index(self.label_factor)]
 
     def _rows_at(self, index: Any) -> np.ndarray:
         given = np.atleast_1d(np.asarray(index))
@@ -116,7 +171,7 @@ class CodeTable:
     """The codes of all images beside their factors; all that a metric sees.
 
     codes: (N, D), cast to float64; every value finite.
-    factors: (N, K), cast to int64; value labels, in any coding.
+    factors: (N, K), cast to int64; value labels, in any coding. K may be 0: scores that need none remain.
     factor_names: K names, for messages.
     same_image: as `Dataset.same_image`; protocols that ask for it see repeated values merged.
     """
@@ -134,7 +189,7 @@ class CodeTable:
             )
         if len(codes) != len(factors):
             raise UserError(f"codes have {len(codes)} rows and factors {len(factors)}; each image needs both.")
-        if not codes.size or not factors.size:
+        if not codes.size or not len(factors):
             raise UserError(f"codes {codes.shape} and factors {factors.shape} must not be empty.")
         for name, array in (("codes", codes), ("factors", factors)):
             if array.dtype.kind not in "biuf":
@@ -157,8 +212,8 @@ class CodeTable:
 
     @classmethod
     def of(cls, dataset: Dataset, codes: np.ndarray) -> CodeTable:
-        """The table of a dataset's whole grid."""
-        return cls(codes, dataset.factors(np.arange(len(dataset))), dataset.factor_names, dataset.same_image)
+        """The table of the images that a dataset is evaluated on, from their codes (M, D)."""
+        return cls(codes, dataset.factors(dataset.evaluation()), dataset.factor_names, dataset.same_image)
 
     @cached_property
     def varying_factors(self) -> np.ndarray:
@@ -216,6 +271,7 @@ class Metric:
     keys: the entries of that result that are scores, in the leaderboard's order; others are details beside them.
     protocols: settings by name; the name fixes all that could change the score.
     range: the smallest and the largest value that a score can take.
+    needs_factors: False where codes alone are enough.
     slow: protocols that take minutes, each with what it costs in words, said before it starts.
     """
 
@@ -228,7 +284,14 @@ class Metric:
     higher_is_better: bool = True
     range: tuple[float, float] = (0.0, 1.0)
     skip: Callable[[Dataset], str | None] = lambda dataset: None
+    needs_factors: bool = True
     slow: Mapping[str, str] = field(default_factory=dict)
+
+    def reason_to_skip(self, dataset: Dataset) -> str | None:
+        """Why this dataset's codes can't be scored, in words; None where they can."""
+        if self.needs_factors and not dataset.factor_names:
+            return f"{dataset.name} has no factors: {dataset.no_factors}"
+        return self.skip(dataset)
 
 
 @dataclass(frozen=True)

@@ -53,10 +53,11 @@ def estimate_one(spec: TrialSpec, dataset: Dataset) -> tuple[float, float]:
         step = timed_call(trainer.update, STEPS)
         model.eval()
         with torch.inference_mode():
-            encode = timed_call(lambda: model.encode(images(slice(0, batch))), 1)
-            width = model.encode(images(slice(0, 2))).shape[1]
-    seconds = config.steps * step + len(dataset) / batch * encode + SCORING_SECONDS
-    return seconds, count_parameters(model) * BYTES_A_PARAMETER + len(dataset) * width * 4
+            encode = timed_call(lambda: model.encode(images(torch.arange(batch, device=model.device) % len(images))), 1)
+            width = model.encode(images(torch.zeros(2, dtype=torch.int64, device=model.device))).shape[1]
+    encoded = len(dataset.evaluation())
+    seconds = config.steps * step + encoded / batch * encode + SCORING_SECONDS
+    return seconds, count_parameters(model) * BYTES_A_PARAMETER + encoded * width * 4
 
 
 def timed_call(call: Callable[[], object], times: int) -> float:

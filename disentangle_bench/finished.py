@@ -46,9 +46,11 @@ def load_trial(
     if registry.source_hash("model", record.spec.model) != record.spec.model_source:
         raise UserError(f"the plugin of {record.spec.model} has changed since trial {record.id} was trained.")
     cls = registry.get("model", record.spec.model)
-    dataset: type[Dataset] = registry.get("dataset", record.spec.dataset)
-    shape = dataset.image_shape
-    model = build_model(cls, record.spec.typed_config(), shape, record.spec.seed, dataset.classes())
+    shape, classes = record.image_shape, record.classes
+    if shape is None:  # a record of an earlier version
+        dataset = datasets.load(record.spec.dataset, workspace.data)
+        shape, classes = dataset.image_shape, dataset.classes()
+    model = build_model(cls, record.spec.typed_config(), shape, record.spec.seed, classes)
     model.load_state_dict(load_checkpoint(workspace.trial(record.id) / "checkpoint.pt", record.id)["model"])
     return FinishedTrial(record.spec, model.eval(), shape)
 

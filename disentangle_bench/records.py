@@ -24,6 +24,7 @@ Status = Literal["finished", "diverged", "failed"]
 class Record(BaseModel):
     """What one trial was and what came of it.
 
+    image_shape: (C, H, W), and classes: of the dataset. evaluated: (images encoded, images in the dataset).
     scores: {metric: {protocol: {key: value} or {"skip": reason}}}, from the last checkpoint; byte-equal for the same
     trial on the same machine. scores_along: [{step, scores}], where they were asked for. metric_sources: sha256 of the
     file of each plugin's metric.
@@ -40,6 +41,9 @@ class Record(BaseModel):
     paper: str = ""
     code_source: str = ""
     code_width: int | None = None
+    image_shape: tuple[int, int, int] | None = None
+    classes: int = 0
+    evaluated: tuple[int, int] | None = None
     parameters: dict[str, int] = {}
     scores: dict[str, dict[str, dict[str, Any]]] = {}
     scores_along: list[dict[str, Any]] = []

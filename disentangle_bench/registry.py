@@ -85,9 +85,22 @@ def get(kind: Kind, name: str) -> Any:
     if entry is not None:
         return entry.load()
     if name not in BUILT_IN[kind]:
-        raise unknown(kind, name, names(kind))
+        found = _variant(name) if kind == "dataset" else None
+        if found is None:
+            raise unknown(kind, name, names(kind))
+        return found
     module, _, attribute = BUILT_IN[kind][name].partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def _variant(name: str) -> Any:
+    """The member of a family of datasets that this name stands for, such as `folder-cats`; None where there is none."""
+    families = [family for family in names("dataset") if name.startswith(family + "-")]
+    for family in sorted(families, key=len, reverse=True):
+        found = get("dataset", family).variant(name.removeprefix(family + "-"))
+        if found is not None:
+            return found
+    return None
 
 
 def source_hash(kind: Kind, name: str) -> str | None:

@@ -48,7 +48,7 @@ def score_rows(
     pairs = [pair for name in wanted for pair in protocols(name)] or default_protocols()
     rows: list[Row] = []
     for done, (metric, protocol) in enumerate(pairs, start=1):
-        reason = registry.get("metric", metric).skip(dataset) if dataset is not None else None
+        reason = registry.get("metric", metric).reason_to_skip(dataset) if dataset is not None else None
         seeds = 1 if protocol in registry.get("metric", metric).slow else repeats
         result = {"skip": reason} if reason else score_table(metric, table, protocol, seed, seeds)
         sampling = result.get("sampling", {})

@@ -157,8 +157,8 @@ class Trainer:
         """Images drawn uniformly with replacement, and what else the model asks for."""
         index = self.draw(rng)
         labels = self.images.labels[index] if self.model.conditional else None
-        second = self.images(self.draw(rng)) if self.model.needs_second_batch else None
-        return Batch(self.images(index), labels, second)
+        second = self.images.drawn(self.draw(rng), rng) if self.model.needs_second_batch else None
+        return Batch(self.images.drawn(index, rng), labels, second)
 
     def draw(self, rng: torch.Generator) -> torch.Tensor:
         """Row indices of one batch, int64 (B,)."""

@@ -250,7 +250,7 @@ class Attempt:
         self.heartbeat.begin("score", len(pairs), "scores")
         table = CodeTable.of(self.dataset, codes)
         for done, (metric, protocol) in enumerate(pairs, start=1):
-            reason = registry.get("metric", metric).skip(self.dataset)
+            reason = registry.get("metric", metric).reason_to_skip(self.dataset)
             with timed(self.seconds, f"score/{metric}/{protocol}"):
                 seeds = scoring.repeats_of(metric, protocol)
                 result = {"skip": reason} if reason else score_table(metric, table, protocol, self.spec.seed, seeds)
@@ -274,6 +274,9 @@ class Attempt:
             cause=cause,
             paper=trainer.model.paper,
             code_source=trainer.model.code_source,
+            image_shape=self.dataset.image_shape,
+            classes=self.dataset.classes(),
+            evaluated=(len(self.dataset.evaluation()), len(self.dataset)),
             parameters={name: count_parameters(player.parameters) for name, player in trainer.players.items()},
             scores_along=trainer.history.scores,
             diagnostics=curves[-1] if curves and status == "finished" else {},

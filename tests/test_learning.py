@@ -45,7 +45,7 @@ def trained(name, seed, place, steps=1_000, **changes):
     Trainer(model, images, config, seed, "learning", place.results / f"{name}{seed}.pt").train(Intervals(diagnose=0))
     with torch.no_grad():
         rng = torch.Generator().manual_seed(seed)
-        passes = [model.infer(images(slice(0, 96)), rng) for _ in range(50)]
+        passes = [model.infer(images(torch.arange(96)), rng) for _ in range(50)]
     elbo = -sum((done.reconstruction + done.kl).item() for done in passes) / 50
     correlation = sum(done.total_correlation.item() for done in passes) / 50
     return passes[0].kl.item(), elbo, correlation

@@ -124,7 +124,7 @@ def test_a_conditional_model_gets_each_images_label_and_a_second_batch(tmp_path)
     dataset = ours.images.dataset
     everything = ours.images(torch.arange(len(dataset)))
     rows = [int((everything == image).flatten(1).all(dim=1).int().argmax()) for image in batch.images]
-    assert batch.labels.tolist() == dataset.labels()[rows].tolist()
+    assert batch.labels.tolist() == dataset.labels(rows).tolist()
     assert batch.second.shape == batch.images.shape
     assert not torch.equal(batch.second, batch.images)
 

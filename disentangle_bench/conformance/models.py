@@ -34,7 +34,7 @@ class Bars(Dataset):
     factor_names, factor_sizes, label_factor = ("width", "column", "row"), (3, 4, 4), "width"
 
     @classmethod
-    def prepare(cls, root: Path, progress: Progress = silent) -> Path:
+    def prepare(cls, root: Path, progress: Progress = silent, source: Path | None = None) -> Path:
         return root
 
     @classmethod
@@ -79,7 +79,7 @@ class Subject:
 
     def build(self, shape: tuple[int, int, int] | None = None, seed: int = 0) -> Model:
         """The model with this seed's initial weights."""
-        return build_model(self.cls, self.config, shape or self.shape, seed, Bars.classes())
+        return build_model(self.cls, self.config, shape or self.shape, seed, Bars.factor_sizes[0])
 
     @cached_property
     def images(self) -> DeviceImages:
@@ -89,7 +89,7 @@ class Subject:
     def batch(self) -> Batch:
         """The first images, their classes, and the last ones as second batch."""
         rows = torch.arange(BATCH)
-        return Batch(self.images(rows), self.images.labels[rows], self.images(slice(-BATCH, None)))
+        return Batch(self.images(rows), self.images.labels[rows], self.images(torch.arange(-BATCH, 0)))
 
     def trainer(self, folder: Path, seed: int = 0) -> Trainer:
         """A trainer in a folder."""
@@ -210,7 +210,7 @@ def stays_on_the_device(subject: Subject) -> None:
 
 def encodes(subject: Subject) -> None:
     """Codes are deterministic, and an image's code doesn't depend on its batch."""
-    model, images = subject.build().eval(), subject.images(slice(None))
+    model, images = subject.build().eval(), subject.images(torch.arange(len(subject.images)))
     with torch.inference_mode():
         codes, again = model.encode(images), model.encode(images)
         alone = torch.cat([model.encode(image) for image in images.split(1)])

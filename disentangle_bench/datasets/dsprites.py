@@ -18,15 +18,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from disentangle_bench.contracts import Dataset, Progress, silent
+from disentangle_bench.contracts import Progress
 from disentangle_bench.datasets import storage
 from disentangle_bench.datasets.dsprites_geometry import SIDE, draw_grid
+from disentangle_bench.datasets.stored import Reading, StoredDataset
 from disentangle_bench.errors import UserError
 
 REGENERATED = "regenerated"
+FACTORS = 5  # of the sprite itself; variants add factors behind them
 
 
-class DSprites(Dataset):
+class DSprites(StoredDataset):
     """White sprites on black, 64 × 64: uint8 (N, 1, 64, 64), values 0 and 255; stored as bits, uint8 (N, 64, 8).
 
     A subclass with smaller `factor_sizes` is the same dataset's first values of each factor.
@@ -34,9 +36,9 @@ class DSprites(Dataset):
 
     name: ClassVar[str] = "dsprites"
     description: ClassVar[str] = "2D shapes by 5 factors, 64x64 binary, 737,280 images"
-    image_shape: ClassVar[tuple[int, int, int]] = (1, SIDE, SIDE)
-    factor_names: ClassVar[tuple[str, ...]] = ("shape", "scale", "orientation", "posX", "posY")
-    factor_sizes: ClassVar[tuple[int, ...]] = (3, 6, 40, 32, 32)
+    image_shape = (1, SIDE, SIDE)
+    factor_names: tuple[str, ...] = ("shape", "scale", "orientation", "posX", "posY")
+    factor_sizes: tuple[int, ...] = (3, 6, 40, 32, 32)
     same_image: ClassVar[Mapping[str, Mapping[int, int]]] = {"orientation": {39: 0}}  # the angles include 0 and 2π
     label_factor: ClassVar[str | None] = "shape"
 
@@ -46,75 +48,57 @@ class DSprites(Dataset):
     npz_url: ClassVar[str] = "github.com/deepmind/dsprites-dataset"
 
     @classmethod
-    def prepare(cls, root: Path, progress: Progress = silent) -> Path:
-        """Make `<root>/dsprites.h5` (377 MB) unless it is there, from the official npz where the user has that.
-
-        The npz is looked for in `root` and in `root/dsprites`. A file that was redrawn before the npz came is made
-        again from it. Raises `UserError` for an npz with another checksum, for a prepared file that is damaged, and
-        where `root` can't be written.
-        """
-        path = root / cls.file_name
-        if cls.prepared(root) is None:
-            with storage.locked(path):
-                if cls.prepared(root) is None:  # else another process made it while this one waited
-                    cls._write(root, progress)
-        return path
-
-    @classmethod
     def prepared(cls, root: Path) -> Path | None:
         """The prepared file; None where it is missing, or was redrawn and the official npz has come since."""
-        path = root / cls.file_name
-        if not os.path.exists(path):  # unlike Path.exists, False where a folder on the way can't be entered
-            return None
-        redrawn = storage.attributes(path, cls.name)["source"] == REGENERATED
-        return None if redrawn and cls._npz(root) else path
+        path = super().prepared(root)
+        return None if path is None or cls._outdated(path) else path
+
+    @classmethod
+    def _outdated(cls, path: Path) -> bool:
+        return storage.attributes(path, cls.name)["source"] == REGENERATED and cls._npz(path.parent) is not None
+
+    @classmethod
+    def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
+        """The official npz where it is given or lies in `root` or `root/dsprites`; else the images are redrawn.
+
+        377 MB are written. Raises `UserError` for an npz with another checksum.
+        """
+        npz = cls._npz(root) if source is None else source
+        if npz is not None:
+            _check_md5(npz, cls.npz_md5, cls.npz_url)
+        attributes = {
+            "name": DSprites.name,
+            "source_checksum": f"md5:{cls.npz_md5}" if npz else "",
+            "factor_names": list(cls.factor_names[:FACTORS]),
+            "factor_sizes": list(cls.factor_sizes[:FACTORS]),
+        }
+        shape = cls.row_shape()
+        blocks = read_npz(npz, shape[0]) if npz else draw_grid(cls.factor_sizes[:FACTORS])
+        return Reading(shape, blocks, npz.name if npz else REGENERATED, attributes=attributes)
 
     def __init__(self, root: Path) -> None:
         """Map the prepared file under `root`; `UserError` where it is missing or damaged.
 
-        Where it was redrawn and the official npz has come since, it is first made again: see `prepare`.
+        Where it was redrawn and the official npz has come since, it is first made again.
         """
-        path = root / self.file_name
-        if os.path.exists(path):
+        path = self.path(root)
+        if os.path.exists(path) and self._outdated(path):
             self.prepare(root)
-        shape = (math.prod(self.factor_sizes), SIDE, SIDE // 8)
-        self.stored = storage.open_rows(path, self.name, shape)
-        self.root = root
-        self.rows = self.stored.rows
-        self.checksum = str(self.stored.attributes["content_sha256"])
-        self.source = str(self.stored.attributes["source"])
+        super().__init__(root)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.root,)  # a pickled dataset is its place, never its 377 MB
-
-    def verify(self, progress: Progress = silent) -> None:
-        """Hash the stored content again (about a second); `UserError` where it isn't what was written."""
-        storage.verify(self.stored, self.name, progress)
+    @classmethod
+    def row_shape(cls) -> tuple[int, ...]:
+        """The shape of all rows in the file: one bit a pixel."""
+        return (math.prod(cls.factor_sizes[:FACTORS]), SIDE, SIDE // 8)
 
     def decode(self, rows: Any) -> Any:
         """Stored rows, uint8 (N, 64, 8), to images, uint8 (N, 1, 64, 64), values 0 and 255; numpy or torch."""
-        return (_bits(rows) * 255)[:, None]
+        return (bits(rows) * 255)[:, None]
 
     @classmethod
     def _npz(cls, root: Path) -> Path | None:
         places = (root / cls.npz_name, root / "dsprites" / cls.npz_name)
         return next((place for place in places if os.path.exists(place)), None)
-
-    @classmethod
-    def _write(cls, root: Path, progress: Progress) -> None:
-        npz = cls._npz(root)
-        if npz is not None:
-            _check_md5(npz, cls.npz_md5, cls.npz_url)
-        attributes = {
-            "name": DSprites.name,
-            "source": npz.name if npz else REGENERATED,
-            "source_checksum": f"md5:{cls.npz_md5}" if npz else "",
-            "factor_names": list(cls.factor_names),
-            "factor_sizes": list(cls.factor_sizes),
-        }
-        shape = (math.prod(cls.factor_sizes), SIDE, SIDE // 8)
-        blocks = read_npz(npz, shape[0]) if npz else draw_grid(cls.factor_sizes)
-        storage.write(root / cls.file_name, shape, blocks, attributes, progress)
 
 
 class DSprites32(DSprites):
@@ -125,7 +109,7 @@ class DSprites32(DSprites):
 
     name: ClassVar[str] = "dsprites-32"
     description: ClassVar[str] = "dsprites averaged to 32x32 in 5 grey levels, for CPU studies"
-    image_shape: ClassVar[tuple[int, int, int]] = (1, SIDE // 2, SIDE // 2)
+    image_shape = (1, SIDE // 2, SIDE // 2)
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -133,8 +117,10 @@ class DSprites32(DSprites):
 
     def decode(self, rows: Any) -> Any:
         """Stored rows, uint8 (N, 64, 8), to images, uint8 (N, 1, 32, 32), of 0, 64, 128, 191, 255; numpy or torch."""
-        bits = _bits(rows)
-        k = bits[:, ::2, ::2] + bits[:, ::2, 1::2] + bits[:, 1::2, ::2] + bits[:, 1::2, 1::2]  # 0..4 of 4 pixels set
+        pixels = bits(rows)
+        k = (
+            pixels[:, ::2, ::2] + pixels[:, ::2, 1::2] + pixels[:, 1::2, ::2] + pixels[:, 1::2, 1::2]
+        )  # 0..4 of 4 pixels set
         return (63 * k + k - k // 3)[:, None]  # 255·k/4 rounded, in 8 bits: 0, 64, 128, 191, 255
 
 
@@ -179,7 +165,7 @@ def _unreadable(path: Path, error: Exception) -> UserError:
     return UserError(f"{path} can't be read: {error}. Fetch it again, or remove it to use the regenerated images.")
 
 
-def _bits(rows: Any) -> Any:
+def bits(rows: Any) -> Any:
     """Packed rows, uint8 (N, H, W/8), to uint8 (N, H, W) of 0 and 1, where they are: numpy or a torch device."""
     if isinstance(rows, np.ndarray):
         return np.unpackbits(rows, axis=-1)

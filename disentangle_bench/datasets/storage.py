@@ -1,8 +1,9 @@
 """Prepared datasets as HDF5 files: written whole or not at all, opened as one memory map.
 
-A file holds one contiguous, uncompressed dataset named `rows`, one row an image in whatever form its class decodes, and
-its attributes say what it is. All processes that map it share its pages. The bytes are written and read past the HDF5
-library, at the offset that it reports: its own writes hide the reason for a failure (a full disk) when the file closes.
+A file holds one contiguous, uncompressed dataset named `rows`, one row an image in whatever form its class decodes, its
+small tables (`factors`, `labels`) beside it where it has any, and attributes that say what it is. All processes that
+map it share its pages. The rows are written and read past the HDF5 library, at the offset that it reports: its own
+writes hide the reason for a failure (a full disk) when the file closes.
 """
 
 from __future__ import annotations
@@ -75,11 +76,13 @@ def write(
     blocks: Iterable[np.ndarray],
     attributes: Mapping[str, Any],
     progress: Progress = silent,
+    tables: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write `path` under a temporary name beside it and rename it when it is complete; call it inside `locked(path)`.
 
     shape: of all rows, (N, ...). blocks: uint8 (n, ...), in order, N rows in all. attributes: numbers, strings and
-    lists of them; `format_version` and `content_sha256`, the hash of all rows, are added. progress: in rows.
+    lists of them; `format_version` and `content_sha256`, the hash of all rows and tables, are added. progress: in rows.
+    tables: small int64 arrays by name.
     Raises `OSError` where the disk is full, `ValueError` where the blocks are not of that shape. Whatever is raised,
     `path` is as it was and the temporary file is gone.
     """
@@ -88,7 +91,7 @@ def write(
     try:
         with temporary.open("wb") as file:
             file.truncate(math.prod(shape))  # a limit on a file's size shows here; HDF5 would hide the reason
-        offset = _create(temporary, shape, {"format_version": FORMAT_VERSION, **attributes})
+        offset = _create(temporary, shape, {"format_version": FORMAT_VERSION, **attributes}, tables or {})
         with temporary.open("r+b") as file:
             file.seek(offset)
             for block in blocks:
@@ -101,6 +104,7 @@ def write(
                 progress(done, shape[0])
             if done != shape[0]:
                 raise ValueError(f"{done} rows came, {shape[0]} were expected")
+        _add(digest, tables or {})
         with _writing(temporary, "r+") as hdf:
             hdf.attrs["content_sha256"] = digest.hexdigest()
         with temporary.open("rb") as file:
@@ -115,17 +119,18 @@ def attributes(path: Path, name: str) -> dict[str, Any]:
     return _inspect(path, name)[0]
 
 
-def open_rows(path: Path, name: str, shape: tuple[int, ...]) -> Stored:
-    """Map a prepared file's rows, uint8 of this shape, and check all but the content itself: see `verify`.
+def open_rows(path: Path, name: str, shape: tuple[int, ...] | None = None) -> Stored:
+    """Map a prepared file's rows, uint8, and check all but the content itself: see `verify`.
 
-    name: the dataset's, for the messages. Raises `UserError` for a file that is missing, cut short, not HDF5, of
-    another format version or shape; and takes no lock, so that a read-only data root works.
+    name: the dataset's, for the messages. shape: that the rows must have; None: any. Raises `UserError` for a file that
+    is missing, cut short, not HDF5, of another format version or shape. It takes no lock, so
+    that a read-only data root works.
     """
     found, stored_shape, offset = _inspect(path, name)
-    if stored_shape != shape:
+    if shape is not None and stored_shape != shape:
         raise damaged(path, name, f"rows of shape {shape}", f"{stored_shape}")
     try:
-        rows = np.memmap(path, dtype=np.uint8, mode="c", offset=offset, shape=shape)
+        rows = np.memmap(path, dtype=np.uint8, mode="c", offset=offset, shape=stored_shape)
     except OSError as error:
         raise UserError(f"can't map {path}: {_reason(error)}.") from error
     return Stored(path, found, rows.view(np.ndarray))  # indexing a plain array is faster than a memmap, which it keeps
@@ -137,12 +142,34 @@ def verify(stored: Stored, name: str, progress: Progress = silent) -> None:
     for start in range(0, len(stored.rows), step):
         digest.update(np.ascontiguousarray(stored.rows[start : start + step]).data)
         progress(min(start + step, len(stored.rows)), len(stored.rows))
+    _add(digest, read_tables(stored.path, name))
     expected = stored.attributes["content_sha256"]
     if digest.hexdigest() != expected:
         raise damaged(stored.path, name, f"content with sha256 {expected}", digest.hexdigest())
 
 
-def _create(path: Path, shape: tuple[int, ...], attributes: Mapping[str, Any]) -> int:
+def read_tables(path: Path, name: str) -> dict[str, np.ndarray]:
+    """A prepared file's tables by name, int64 arrays; `UserError` where the file is damaged."""
+    try:
+        with path.open("rb"), h5py.File(path, "r", locking=False) as hdf:
+            return {key: hdf[key][()] for key in sorted(hdf) if key != "rows"}
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise damaged(path, name, "an HDF5 file with its tables", str(error)) from error
+
+
+def warm(stored: Stored) -> None:
+    """Ask the system to read the whole file ahead, so that random rows of it are in memory when they are asked for."""
+    if hasattr(os, "posix_fadvise"):  # not on macOS
+        with stored.path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+
+
+def _add(digest: Any, tables: Mapping[str, np.ndarray]) -> None:
+    for key in sorted(tables):
+        digest.update(f"{key}{tables[key].shape}".encode() + np.ascontiguousarray(tables[key]).tobytes())
+
+
+def _create(path: Path, shape: tuple[int, ...], attributes: Mapping[str, Any], tables: Mapping[str, np.ndarray]) -> int:
     """An HDF5 file whose `rows` have their place but no content yet; returns the place's offset in bytes."""
     layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     layout.set_layout(h5py.h5d.CONTIGUOUS)
@@ -152,6 +179,8 @@ def _create(path: Path, shape: tuple[int, ...], attributes: Mapping[str, Any]) -
         space = h5py.h5s.create_simple(shape)
         offset = h5py.h5d.create(hdf.id, b"rows", h5py.h5t.STD_U8LE, space, layout).get_offset()
         hdf.attrs.update(attributes)
+        for key, table in tables.items():
+            hdf.create_dataset(key, data=table)
     return int(offset)
 
 

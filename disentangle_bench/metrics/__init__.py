@@ -73,6 +73,8 @@ def score_table(
         sys.stderr.write(f"{metric}, {protocol}: {chosen.slow[protocol]}\n")
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
         raise UserError(f"repeats must be a whole number from 1 up, not {repeats!r}.")
+    if chosen.needs_factors and not table.factor_names:
+        return {"skip": "the codes come without factors"}
     result = _score_once(chosen, table, protocol, generator(seed, metric, protocol))
     if "skip" in result or repeats == 1:
         return result
@@ -119,7 +121,7 @@ def score_encoder(
     results: dict[str, dict[str, Any]] = {}
     for name in names:
         chosen: Metric = registry.get("metric", name)
-        reason = chosen.skip(dataset)
+        reason = chosen.reason_to_skip(dataset)
         if protocol not in chosen.protocols:
             if metrics is not None:
                 raise unknown(f"protocol of {name}", protocol, chosen.protocols)
@@ -145,10 +147,11 @@ def from_representation_function(function: Callable[[np.ndarray], npt.ArrayLike]
 
 
 def _encode_grid(encode: Callable[[np.ndarray], npt.ArrayLike], dataset: Dataset, batch_size: int) -> np.ndarray:
-    """The codes of all images in index order: (N, D)."""
+    """The codes of the images that the dataset is evaluated on, in their order: (M, D)."""
     codes: np.ndarray | None = None
-    for start in range(0, len(dataset), batch_size):
-        index = np.arange(start, min(start + batch_size, len(dataset)))
+    evaluated = dataset.evaluation()
+    for start in range(0, len(evaluated), batch_size):
+        index = evaluated[start : start + batch_size]
         block = np.asarray(encode(dataset.images(index)))
         width = block.shape[1:] if codes is None else codes.shape[1:]
         if block.ndim != 2 or block.shape != (len(index), *width):
@@ -157,8 +160,8 @@ def _encode_grid(encode: Callable[[np.ndarray], npt.ArrayLike], dataset: Dataset
                 f"but their shape is {block.shape}."
             )
         if codes is None:
-            codes = np.empty((len(dataset), *width), dtype=np.result_type(block, np.float32))
-        codes[index] = block
+            codes = np.empty((len(evaluated), *width), dtype=np.result_type(block, np.float32))
+        codes[start : start + len(block)] = block
     if codes is None:
         raise UserError(f"{dataset.name} has no images to encode.")
     return codes

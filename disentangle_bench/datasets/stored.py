@@ -1,0 +1,112 @@
+"""The base of datasets whose images lie in one prepared file: a subclass says how to read its source."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from disentangle_bench.contracts import Dataset, Progress, silent
+from disentangle_bench.datasets import storage
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a dataset's source holds, ready to be written.
+
+    shape: of all rows, (N, H, W, C). blocks: uint8 (n, H, W, C), in order, N rows in all; read as they are asked for.
+    source: what they were read from, in words. tables: `factors`, int64 (N, K), and `labels`, int64 (N,), where the
+    images are no full grid or have classes that are no factor. attributes: what else the file should say of itself.
+    """
+
+    shape: tuple[int, ...]
+    blocks: Iterable[np.ndarray]
+    source: str
+    tables: Mapping[str, np.ndarray] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class StoredDataset(Dataset):
+    """Images in `<root>/<file_name>`, stored as uint8 (N, H, W, C): a grey image has one channel."""
+
+    file_name: ClassVar[str] = ""  # left out: `<name>.h5`
+
+    @classmethod
+    @abstractmethod
+    def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
+        """Find the source, check it, and say what it holds; `UserError` where it can't be found or isn't whole.
+
+        source: the user's own file, archive or folder; None: look under `root`, then download. progress: of a
+        download, in bytes; writing the rows reports for itself.
+        """
+
+    @classmethod
+    def path(cls, root: Path) -> Path:
+        """Where the prepared file is, or will be."""
+        return root / (cls.file_name or f"{cls.name}.h5")
+
+    @classmethod
+    def prepared(cls, root: Path) -> Path | None:
+        """The prepared file; None where it is missing."""
+        path = cls.path(root)
+        return path if os.path.exists(path) else None  # unlike Path.exists, False where a folder can't be entered
+
+    @classmethod
+    def prepare(cls, root: Path, progress: Progress = silent, source: Path | None = None) -> Path:
+        """Make the prepared file unless it is there. Raises `UserError` where `read` does or `root` can't be written.
+
+        A file that was prepared before stays, whatever `source` is given now.
+        """
+        path = cls.path(root)
+        if cls.prepared(root) is None:
+            with storage.locked(path):
+                if cls.prepared(root) is None:  # else another process made it while this one waited
+                    found = cls.read(root, source, progress)
+                    about = {"name": cls.name, "source": found.source, **found.attributes}
+                    storage.write(path, found.shape, found.blocks, about, progress, found.tables)
+        return path
+
+    def __init__(self, root: Path) -> None:
+        """Map the prepared file under `root`; `UserError` where it is missing or damaged."""
+        self.root = root
+        self.stored = storage.open_rows(self.path(root), self.name, self.row_shape())
+        self.rows = self.stored.rows
+        self.checksum = str(self.stored.attributes["content_sha256"])
+        self.source = str(self.stored.attributes["source"])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.root,)  # a pickled dataset is its place, never its images
+
+    @classmethod
+    def row_shape(cls) -> tuple[int, ...] | None:
+        """The shape of all rows in the file; None where it can't be known before."""
+        return None
+
+    @cached_property
+    def tables(self) -> dict[str, np.ndarray]:
+        """The file's tables, read when they are first asked for."""
+        return storage.read_tables(self.stored.path, self.name)
+
+    @property
+    def factor_table(self) -> np.ndarray | None:  # type: ignore[override]  # read late: few need it, and it may be large
+        """Factor values, int64 (N, K), where the images are no full grid."""
+        return self.tables.get("factors")
+
+    @property
+    def label_table(self) -> np.ndarray | None:  # type: ignore[override]
+        """Classes, int64 (N,), where they are no factor."""
+        return self.tables.get("labels")
+
+    def verify(self, progress: Progress = silent) -> None:
+        """Hash the stored content again; `UserError` where it isn't what was written."""
+        storage.verify(self.stored, self.name, progress)
+
+    def decode(self, rows: Any) -> Any:
+        """Stored rows, uint8 (N, H, W, C), to images, uint8 (N, C, H, W); numpy or torch."""
+        return np.moveaxis(rows, 3, 1) if isinstance(rows, np.ndarray) else rows.movedim(3, 1)
