@@ -46,6 +46,11 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "dataset": {
         "dsprites": "disentangle_bench.datasets.dsprites:DSprites",
         "dsprites-32": "disentangle_bench.datasets.dsprites:DSprites32",
+        "dsprites-color8": "disentangle_bench.datasets.dsprites_color8:DSpritesColor8",
+        "dsprites-color": "disentangle_bench.datasets.dsprites_color:DSpritesColor",
+        "dsprites-noisy": "disentangle_bench.datasets.dsprites_noisy:DSpritesNoisy",
+        "dsprites-scream": "disentangle_bench.datasets.dsprites_scream:DSpritesScream",
+        "dsprites-circular": "disentangle_bench.datasets.dsprites_circular:DSpritesCircular",
     },
     "metric": {
         "factor-vae": "disentangle_bench.metrics.factor_vae:METRIC",

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from disentangle_bench.datasets.dsprites import DSprites, bits
-from disentangle_bench.datasets.virtual import draws
+from disentangle_bench.datasets.virtual import as_bytes, draws, up_to
 
 LEVELS = 8  # a channel
 COLOURS = LEVELS**3
@@ -42,20 +42,7 @@ class DSpritesColor8(DSprites):
 
     def pixels(self, stored: Any, index: Any, keys: Any = None) -> Any:
         """Images, uint8 (B, 3, 64, 64), at `index`; numpy or torch."""
-        sprite, colour = bits(stored[index // COLOURS]), index % COLOURS  # (B, 64, 64) of 0 and 1; (B,)
-        levels = [(510 * (colour // place % LEVELS) + 7) // 14 for place in (LEVELS**2, LEVELS, 1)]  # 255·k/7 rounded
-        return stacked([sprite * like(level, sprite)[:, None, None] for level in levels])
-
-
-def stacked(channels: list[Any]) -> Any:
-    """Three channels (B, H, W) as (B, 3, H, W); numpy or torch."""
-    if isinstance(channels[0], np.ndarray):
-        return np.stack(channels, axis=1)
-    import torch
-
-    return torch.stack(channels, dim=1)
-
-
-def like(values: Any, other: Any) -> Any:
-    """Values in the number type of another array or tensor."""
-    return values.astype(other.dtype) if isinstance(values, np.ndarray) else values.to(other.dtype)
+        sprite, colour = bits(stored[index // COLOURS])[:, None], index % COLOURS  # (B, 1, 64, 64) of 0 and 1; (B,)
+        k = colour[:, None] // LEVELS ** (2 - up_to(3, colour)) % LEVELS  # (B, 3): red, green, blue
+        level = as_bytes((510 * k + 7) // 14)[:, ::8]  # 255·k/7 rounded; the lowest byte of each number
+        return sprite * level[:, :, None, None]

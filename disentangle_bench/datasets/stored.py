@@ -14,6 +14,7 @@ import numpy as np
 
 from disentangle_bench.contracts import Dataset, Progress, silent
 from disentangle_bench.datasets import storage
+from disentangle_bench.datasets.virtual import channels_first
 
 
 @dataclass(frozen=True)
@@ -109,4 +110,4 @@ class StoredDataset(Dataset):
 
     def decode(self, rows: Any) -> Any:
         """Stored rows, uint8 (N, H, W, C), to images, uint8 (N, C, H, W); numpy or torch."""
-        return np.moveaxis(rows, 3, 1) if isinstance(rows, np.ndarray) else rows.movedim(3, 1)
+        return channels_first(rows)

@@ -20,13 +20,7 @@ def draws(keys: Any, count: int) -> Any:
 
     SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), started at the mixed key so that neighbours have nothing in common.
     """
-    if isinstance(keys, np.ndarray):
-        steps: Any = np.arange(1, count + 1)
-    else:
-        import torch  # here, so that whoever reads images as arrays needn't load it
-
-        steps = torch.arange(1, count + 1, device=keys.device)
-    return mix(mix(keys)[:, None] + steps * GOLDEN)
+    return mix(mix(keys)[:, None] + (up_to(count, keys) + 1) * GOLDEN)
 
 
 def mix(x: Any) -> Any:
@@ -41,10 +35,29 @@ def shifted(x: Any, places: int) -> Any:
     return (x >> places) & (2 ** (64 - places) - 1)
 
 
-def octets(numbers: Any) -> Any:
-    """int64 (B, n) as uint8 (B, 8n)."""
+def as_bytes(numbers: Any) -> Any:
+    """int64 (B, n) as their bytes, uint8 (B, 8n)."""
     if isinstance(numbers, np.ndarray):
         return numbers.view(np.uint8)
     import torch
 
     return numbers.view(torch.uint8)
+
+
+def keys_of(index: Any, keys: Any) -> Any:
+    """The keys by which nuisance is drawn: as given, or the indices themselves, so that an image is always the same."""
+    return index if keys is None else keys
+
+
+def up_to(count: int, like: Any) -> Any:
+    """0 to count − 1, int64 (count,), in the library and on the device of `like`."""
+    if isinstance(like, np.ndarray):
+        return np.arange(count)
+    import torch  # here, so that whoever reads images as arrays needn't load it
+
+    return torch.arange(count, device=like.device)
+
+
+def channels_first(images: Any) -> Any:
+    """(B, H, W, C) as (B, C, H, W)."""
+    return np.moveaxis(images, 3, 1) if isinstance(images, np.ndarray) else images.movedim(3, 1)
