@@ -47,7 +47,7 @@ class Bar:
             )  # fmt: skip
             self.task = self.progress.add_task(self.title, total=total)
             self.progress.start()
-        self.progress.update(self.task, completed=done)
+        self.progress.update(self.task, completed=done, total=total)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -13,6 +13,7 @@ from disentangle_bench.models.base import Model
 from disentangle_bench.seeding import derive_seed
 
 STEPS = 11
+GAP = 2  # pixels between two images
 
 
 @torch.inference_mode()
@@ -40,19 +41,12 @@ def write_traversal(model: Model, seed: int, path: Path, title: str) -> None:
 
     values = np.linspace(*model.code_range, STEPS)
     images = traverse(model, seed, values)
-    width, steps, channels, height, side = images.shape
-    gap = 2
-    canvas = np.full((width * (height + gap) - gap, steps * (side + gap) - gap, 3), 128, dtype=np.uint8)
-    for d in range(width):
-        for s in range(steps):
-            top, left = d * (height + gap), s * (side + gap)
-            tile = images[d, s].transpose(1, 2, 0)  # (H, W, C)
-            canvas[top : top + height, left : left + side] = tile if channels == 3 else tile[..., :1]
+    width, steps, _, height, side = images.shape
     figure = Figure(figsize=(1.2 + 0.5 * steps, 1.1 + 0.5 * width), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(canvas, interpolation="nearest")
-    axes.set_xticks([s * (side + gap) + side / 2 for s in range(steps)], [f"{value:.1f}" for value in values])
-    axes.set_yticks([d * (height + gap) + height / 2 for d in range(width)], [str(d) for d in range(width)])
+    axes.imshow(tiled(images.reshape(-1, *images.shape[2:]), steps), interpolation="nearest")
+    axes.set_xticks([s * (side + GAP) + side / 2 for s in range(steps)], [f"{value:.1f}" for value in values])
+    axes.set_yticks([d * (height + GAP) + height / 2 for d in range(width)], [str(d) for d in range(width)])
     axes.set_xlabel("value of the swept code")
     axes.set_ylabel("code")
     axes.set_title(title, fontsize=10)
@@ -61,3 +55,15 @@ def write_traversal(model: Model, seed: int, path: Path, title: str) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     write_file(path, buffer.getvalue())
+
+
+def tiled(images: np.ndarray, columns: int, background: int = 128) -> np.ndarray:
+    """Images, uint8 (N, C, H, W), grey or RGB, side by side in rows of `columns`: uint8 (height, width, 3)."""
+    count, channels, height, width = images.shape
+    rows = -(-count // columns)
+    shape = (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3)
+    canvas = np.full(shape, background, dtype=np.uint8)
+    for i, image in enumerate(images.transpose(0, 2, 3, 1)):  # (H, W, C)
+        top, left = i // columns * (height + GAP), i % columns * (width + GAP)
+        canvas[top : top + height, left : left + width] = image if channels == 3 else image[..., :1]
+    return canvas

@@ -1,0 +1,85 @@
+"""What a dataset looks like, as one picture: samples, and a row of images for each factor or class."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from disentangle_bench.contracts import Dataset
+from disentangle_bench.files import write_file
+from disentangle_bench.traverse import tiled
+
+COLUMNS = 10
+SAMPLE_ROWS = 4
+
+
+def write_dataset_picture(dataset: Dataset, path: Path) -> None:
+    """Write samples and one traversal a factor as a PNG; the same picture each time.
+
+    On a full grid a row sweeps one factor from its first value to its last and holds the others in their middle. Where
+    images have values but no grid, a row shows one image each of the factor's values; and so for classes.
+    """
+    from matplotlib.figure import Figure
+
+    rng = np.random.default_rng(0)
+    size = len(dataset)
+    samples = dataset.images(rng.integers(size, size=SAMPLE_ROWS * COLUMNS) if size > COLUMNS else np.arange(size))
+    rows = factor_rows(dataset, rng)
+    height = 1.0 + 0.62 * (SAMPLE_ROWS + len(rows))
+    figure = Figure(figsize=(8, height), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=[SAMPLE_ROWS + 1, max(1, len(rows))])
+    axes = parts[0].subplots()
+    axes.imshow(tiled(samples, COLUMNS), interpolation="nearest")
+    axes.set_title(f"{dataset.name}: samples", fontsize=10)
+    axes.set_axis_off()
+    if rows:
+        axes = parts[1].subplots()
+        blank = np.full(dataset.image_shape, 255, dtype=np.uint8)
+        images = np.stack([image for _, row in rows for image in [*row, *[blank] * (COLUMNS - len(row))]])
+        axes.imshow(tiled(images, COLUMNS, background=255), interpolation="nearest")
+        side = dataset.image_shape[1] + 2
+        names = [name for name, _ in rows]
+        axes.set_yticks([side * k + side / 2 for k in range(len(rows))], names, fontsize=8)
+        axes.set_xticks([])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_title("each factor from its first value to its last" if dataset.full_grid else "by value", fontsize=10)
+    else:
+        parts[1].text(0.5, 0.5, f"no factors: {dataset.no_factors}", ha="center", fontsize=9)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    write_file(path, buffer.getvalue())
+
+
+def factor_rows(dataset: Dataset, rng: np.random.Generator) -> list[tuple[str, np.ndarray]]:
+    """(factor or class, images (n, C, H, W)) of each row, at most `COLUMNS` images."""
+    if dataset.full_grid:
+        middle = np.array(dataset.factor_sizes) // 2
+        rows = []
+        for k, (name, size) in enumerate(zip(dataset.factor_names, dataset.factor_sizes, strict=True)):
+            values = np.unique(np.linspace(0, size - 1, COLUMNS).round().astype(np.int64))
+            factors = np.repeat(middle[None], len(values), axis=0)
+            factors[:, k] = values
+            rows.append((f"{name} ({size})", dataset.images(dataset.index(factors))))
+        return rows
+    if dataset.factor_names:
+        table = dataset.factors(np.arange(len(dataset)))
+        return [(name, of_each(dataset, table[:, k], rng)) for k, name in enumerate(dataset.factor_names)]
+    if dataset.classes():
+        labels = dataset.labels(np.arange(len(dataset)))
+        found = [(name, np.flatnonzero(labels == k)) for k, name in enumerate(dataset.class_names)]
+        return [
+            (name, dataset.images(rng.choice(rows, min(COLUMNS, len(rows)), replace=False))) for name, rows in found
+        ]
+    return []
+
+
+def of_each(dataset: Dataset, column: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Images of a factor's values in their order, as many of each as fit in a row."""
+    values = np.unique(column)
+    values = values[np.unique(np.linspace(0, len(values) - 1, COLUMNS).round().astype(np.int64))]
+    each = max(1, COLUMNS // len(values))
+    return dataset.images(np.concatenate([rng.choice(np.flatnonzero(column == value), each) for value in values]))
