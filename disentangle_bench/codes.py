@@ -20,9 +20,11 @@ class DeviceImages:
 
     On the CPU the rows are the mapped file itself, which all processes share. On a GPU they are copied once if they
     take no more than half of its free memory; else they stay mapped, and each batch is gathered on the host.
+    The file is read ahead meanwhile.
     """
 
     def __init__(self, dataset: Dataset, device: torch.device, image_range: tuple[float, float]) -> None:
+        dataset.warm()
         rows = torch.from_numpy(dataset.rows)
         self.resident = device.type == "cpu" or rows.nbytes <= torch.cuda.mem_get_info(device)[0] // 2
         self.rows = rows.to(device) if self.resident else rows

@@ -85,6 +85,10 @@ class Dataset(ABC):
         """The dataset called `<name>-<suffix>` where this class stands for a family; None where there is no such."""
         return None
 
+    def warm(self) -> None:
+        """Begin to read the stored rows into memory, where they lie in a file; by default there is nothing to do."""
+        return
+
     def verify(self, progress: Progress = silent) -> None:
         """Check the prepared content again; `UserError` where it isn't what was prepared."""
         raise UserError(f"{self.name} has nothing stored that could be verified.")

@@ -104,6 +104,10 @@ class StoredDataset(Dataset):
         """Classes, int64 (N,), where they are no factor."""
         return self.tables.get("labels")
 
+    def warm(self) -> None:
+        """Begin to read the file ahead, so that random rows are in memory when training asks for them."""
+        storage.warm(self.stored)
+
     def verify(self, progress: Progress = silent) -> None:
         """Hash the stored content again; `UserError` where it isn't what was written."""
         storage.verify(self.stored, self.name, progress)
