@@ -314,3 +314,57 @@ class Comparison:
     compute: Callable[..., dict[str, Any]]
     needs: Literal["codes", "peers"]
     protocols: Mapping[str, Any]
+
+
+class ImageSamples(ABC):
+    """Generated images beside the real ones: all that an `ImageMetric` sees.
+
+    dataset: where the real images come from.
+    conditional: whether the model is given labels, so that `fake_labelled` works.
+    root: the data root, where networks that judge images lie and what was computed of the real images is kept.
+    device: where such a network runs, in torch's words.
+    progress: (done, total) images, for what takes minutes.
+    """
+
+    dataset: Dataset
+    conditional: bool
+    root: Path
+    device: str = "cpu"
+    progress: Progress = staticmethod(silent)
+
+    def real(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """`n` real images drawn without replacement: uint8 (n, C, H, W); `UserError` where there are fewer."""
+        if n > len(self.dataset):
+            raise UserError(f"{self.dataset.name} has {len(self.dataset)} images; {n} can't be drawn from it.")
+        return self.dataset.images(rng.choice(len(self.dataset), n, replace=False))
+
+    @abstractmethod
+    def fake(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """`n` samples of the model: uint8 (n, C, H, W), 0..255."""
+
+    def fake_labelled(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """`n` samples of a conditional model and the labels that they were made for, uniform: (images, int64 (n,))."""
+        raise UserError("this model is given no labels, so it can't be asked for images of a class.")
+
+
+@dataclass(frozen=True)
+class ImageMetric:
+    """A score of a model's images beside the real ones, under named protocols; listed and ranked as a `Metric` is.
+
+    compute: (samples, protocol's settings, generator) -> {key: value}, every value finite, or {"skip": reason}.
+    prepare: what has to be under the data root before the first score, such as a network's weights; does nothing where
+        it is there, and raises `UserError` where it can't be had.
+    keys, protocols, higher_is_better, range, skip, slow: as `Metric` has them.
+    """
+
+    name: str
+    title: str
+    cite: str
+    compute: Callable[[ImageSamples, Any, np.random.Generator], dict[str, Any]]
+    protocols: Mapping[str, Any]
+    keys: tuple[str, ...] = ("score",)
+    higher_is_better: bool = True
+    range: tuple[float, float] = (0.0, 1.0)
+    skip: Callable[[Dataset], str | None] = lambda dataset: None
+    slow: Mapping[str, str] = field(default_factory=dict)
+    prepare: Callable[[Path, Progress], object] = lambda root, progress: None
