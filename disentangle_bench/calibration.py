@@ -6,16 +6,18 @@ import hashlib
 import inspect
 import json
 import math
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from disentangle_bench import registry
-from disentangle_bench.contracts import CodeTable, Dataset, Metric
+from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric, ImageSamples, Metric
 from disentangle_bench.errors import UserError
 from disentangle_bench.files import write_file
-from disentangle_bench.metrics import score_table
+from disentangle_bench.metrics import score_samples, score_table
 
 FORMAT = 1  # of the cached file; raise it when a change outside a metric's own file moves its numbers
 FLOOR_SEEDS = range(5)
@@ -29,6 +31,8 @@ def calibrate(dataset: Dataset, metric: str, protocol: str, width: int, cache: P
     floor: the mean over 5 tables of independent standard normal codes, (N, width).
     ceiling: the true factors as codes, standardised. Factor values with identical images count as one, as no encoder
         can tell them apart.
+    For a metric of images the floor is uniform noise and the ceiling real images, drawn anew; a protocol that takes
+    minutes has neither.
     cache: a folder for one JSON file a result, which is reused while the dataset's content and the metric's source are
         unchanged, and made again where it is damaged; None keeps nothing.
 
@@ -37,8 +41,12 @@ def calibrate(dataset: Dataset, metric: str, protocol: str, width: int, cache: P
     """
     if width < 1:
         raise UserError(f"width must be 1 or more code dimensions, not {width}.")
-    chosen: Metric = registry.get("metric", metric)
-    if chosen.reason_to_skip(dataset) is not None or not dataset.factor_names:
+    chosen: Metric | ImageMetric = registry.get("metric", metric)
+    if isinstance(chosen, ImageMetric):
+        width = 1  # images have no codes: one result for all
+    if chosen.reason_to_skip(dataset) is not None or protocol in chosen.slow:
+        return {}
+    if isinstance(chosen, Metric) and not dataset.factor_names:
         return {}
     source = inspect.getsourcefile(chosen.compute)
     identity = {
@@ -56,7 +64,10 @@ def calibrate(dataset: Dataset, metric: str, protocol: str, width: int, cache: P
         known = _read(path, identity)
         if known is not None:
             return known
-    result = _measure(dataset, chosen, protocol, width)
+    if isinstance(chosen, ImageMetric):
+        result = _measure_images(dataset, chosen, protocol, cache)
+    else:
+        result = _measure(dataset, chosen, protocol, width)
     if path is not None:
         write_file(path, json.dumps({"identity": identity, "calibration": result}, indent=1))
     return result
@@ -72,12 +83,53 @@ def _measure(dataset: Dataset, metric: Metric, protocol: str, width: int) -> Cal
     spread = factors.std(axis=0)
     oracle = (factors - factors.mean(axis=0)) / np.where(spread == 0, 1, spread)
     ceiling = score_table(metric.name, CodeTable.of(dataset, oracle), protocol, seed=0)
+    return _ends(metric.keys, floors, ceiling)
+
+
+def _measure_images(dataset: Dataset, metric: ImageMetric, protocol: str, cache: Path | None) -> Calibration:
+    with tempfile.TemporaryDirectory() as folder:
+        root = cache if cache is not None else Path(folder)
+        noise, real = Noise(dataset, root), RealImages(dataset, root)
+        floors = [score_samples(metric.name, noise, protocol, seed) for seed in FLOOR_SEEDS]
+        return _ends(metric.keys, floors, score_samples(metric.name, real, protocol, 0))
+
+
+def _ends(keys: Sequence[str], floors: Sequence[dict[str, Any]], ceiling: dict[str, Any]) -> Calibration:
     if "skip" in ceiling or any("skip" in floor for floor in floors):
         return {}
     return {
-        key: {"floor": float(np.mean([floor[key] for floor in floors])), "ceiling": float(ceiling[key])}
-        for key in metric.keys
+        key: {"floor": float(np.mean([floor[key] for floor in floors])), "ceiling": float(ceiling[key])} for key in keys
     }
+
+
+class Noise(ImageSamples):
+    """A model that knows nothing: each pixel is a uniform byte, whatever class was asked for."""
+
+    conditional = True
+
+    def __init__(self, dataset: Dataset, root: Path) -> None:
+        self.dataset, self.root = dataset, root
+
+    def fake(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Uniform noise, uint8 (n, C, H, W)."""
+        return rng.integers(256, size=(n, *self.dataset.image_shape), dtype=np.uint8)
+
+    def fake_labelled(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Noise, and classes drawn uniformly."""
+        return self.fake(n, rng), rng.integers(self.dataset.classes(), size=n)
+
+
+class RealImages(Noise):
+    """A model that can't be bettered: it draws from the dataset itself."""
+
+    def fake(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Real images, uint8 (n, C, H, W), drawn with replacement."""
+        return self.dataset.images(rng.integers(len(self.dataset), size=n))
+
+    def fake_labelled(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Real images and their own classes."""
+        index = rng.integers(len(self.dataset), size=n)
+        return self.dataset.images(index), self.dataset.labels(index)
 
 
 def _read(path: Path, identity: dict[str, Any]) -> Calibration | None:

@@ -79,6 +79,8 @@ def run(
         studies.write_study(study, place)
     data = study_data(study, place)
     trials = studies.pending(study, place)
+    with Bar("preparing metrics") as progress:
+        studies.prepare_metrics(study, place, data, progress)
     done = len(study.trials) - len(trials)
     if score_every and done:
         sys.stderr.write(f"Note: {done} trials are done and are not scored along their training again.\n")
@@ -93,8 +95,10 @@ def run(
             sys.stderr.write("\nInterrupted. Nothing is lost: the same command goes on from the last checkpoints.\n")
             raise typer.Exit(130) from None
     show_leaderboard(study, place, data)
-    pictures = studies.collect_traversals(study, place)
-    console().print(f"records      {place.results / 'runs'}\ntraversals   {pictures}", markup=False)
+    traversals, samples = studies.collect_pictures(study, place)
+    console().print(
+        f"records      {place.results / 'runs'}\ntraversals   {traversals}\nsamples      {samples}", markup=False
+    )
     states = studies.count_states(study, place)
     missing = len(study.trials) - states["finished"] - states["diverged"] - states["failed"]
     for mistake in mistakes:

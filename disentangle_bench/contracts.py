@@ -368,3 +368,7 @@ class ImageMetric:
     skip: Callable[[Dataset], str | None] = lambda dataset: None
     slow: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[Path, Progress], object] = lambda root, progress: None
+
+    def reason_to_skip(self, dataset: Dataset) -> str | None:
+        """Why images of this dataset can't be scored, in words; None where they can."""
+        return self.skip(dataset)

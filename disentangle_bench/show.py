@@ -10,7 +10,7 @@ import numpy as np
 
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.files import write_file
-from disentangle_bench.traverse import tiled
+from disentangle_bench.traverse import GAP, tiled
 
 COLUMNS = 10
 SAMPLE_ROWS = 4
@@ -40,7 +40,7 @@ def write_dataset_picture(dataset: Dataset, path: Path) -> None:
         blank = np.full(dataset.image_shape, 255, dtype=np.uint8)
         images = np.stack([image for _, row in rows for image in [*row, *[blank] * (COLUMNS - len(row))]])
         axes.imshow(tiled(images, COLUMNS, background=255), interpolation="nearest")
-        side = dataset.image_shape[1] + 2
+        side = dataset.image_shape[1] + GAP
         names = [name for name, _ in rows]
         axes.set_yticks([side * k + side / 2 for k in range(len(rows))], names, fontsize=8)
         axes.set_xticks([])

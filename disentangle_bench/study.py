@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from filelock import Timeout
 
 from disentangle_bench import datasets, registry
 from disentangle_bench.config import IntervalsConfig, StudyConfig, TrialSpec, resolve_trials, validated
-from disentangle_bench.contracts import Dataset, Progress, silent
+from disentangle_bench.contracts import Dataset, ImageMetric, Progress, silent
 from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.files import make_folder, write_file
 from disentangle_bench.records import Workspace, read_record
@@ -51,6 +52,16 @@ class Study:
 def load_datasets(config: StudyConfig, workspace: Workspace, progress: Progress = silent) -> dict[str, Dataset]:
     """The study's datasets, prepared where they are missing."""
     return {name: datasets.load(name, workspace.data, progress=progress) for name in config.datasets}
+
+
+def prepare_metrics(
+    study: Study, workspace: Workspace, data: Mapping[str, Dataset], progress: Progress = silent
+) -> None:
+    """Have at hand what the study's metrics of images need, such as Inception's weights, before anything is trained."""
+    for name in study.scoring.metrics:
+        metric = registry.get("metric", name)
+        if isinstance(metric, ImageMetric) and any(metric.reason_to_skip(each) is None for each in data.values()):
+            metric.prepare(workspace.data, progress)
 
 
 def plan(config: StudyConfig, workspace: Workspace, data: dict[str, Dataset]) -> Study:
@@ -212,13 +223,16 @@ def count_states(study: Study, workspace: Workspace) -> Counter[State]:
     return Counter(state(trial, workspace, study.scoring) for trial in study.trials)
 
 
-def collect_traversals(study: Study, workspace: Workspace) -> Path:
-    """Copy the trials' traversal pictures into the study's folder, under names that people can read."""
-    folder = workspace.study(study.name) / "traversals"
-    make_folder(folder)
-    for trial in study.trials:
-        picture = workspace.trial(trial.id) / "traversal.png"
-        if picture.exists():
-            name = f"{trial.label}_{trial.dataset}_seed{trial.seed}.png"
-            shutil.copyfile(picture, folder / re.sub(r"[^\w.=,()+-]", "-", name))  # a swept text may hold a slash
-    return folder
+def collect_pictures(study: Study, workspace: Workspace) -> list[Path]:
+    """Copy the trials' traversals and samples into two folders of the study, under names that people can read."""
+    folders = []
+    for kind in ("traversal", "samples"):
+        folder = workspace.study(study.name) / f"{kind.removesuffix('s')}s"
+        make_folder(folder)
+        folders.append(folder)
+        for trial in study.trials:
+            picture = workspace.trial(trial.id) / f"{kind}.png"
+            if picture.exists():
+                name = f"{trial.label}_{trial.dataset}_seed{trial.seed}.png"
+                shutil.copyfile(picture, folder / re.sub(r"[^\w.=,()+-]", "-", name))  # a swept text may hold a slash
+    return folders

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from disentangle_bench.files import write_file
 from disentangle_bench.models.base import Model
@@ -29,10 +30,8 @@ def traverse(model: Model, seed: int, values: np.ndarray) -> np.ndarray:
     codes = start.repeat(width * steps, 1).view(width, steps, width)
     for d in range(width):
         codes[d, :, d] = torch.as_tensor(values, dtype=codes.dtype)
-    images = model.generate(codes.view(width * steps, width))
-    low, high = model.image_range
-    pixels = ((images - low) / (high - low) * 255).round().clamp(0, 255).to(torch.uint8)
-    return pixels.view(width, steps, *images.shape[1:]).cpu().numpy()
+    pixels = as_bytes(model.generate(codes.view(width * steps, width)), model.image_range)
+    return pixels.view(width, steps, *pixels.shape[1:]).cpu().numpy()
 
 
 def write_traversal(model: Model, seed: int, path: Path, title: str) -> None:
@@ -55,6 +54,12 @@ def write_traversal(model: Model, seed: int, path: Path, title: str) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     write_file(path, buffer.getvalue())
+
+
+def as_bytes(images: Tensor, image_range: tuple[float, float]) -> Tensor:
+    """Images in a model's `image_range` as uint8, 0..255; what lies outside is cut off."""
+    low, high = image_range
+    return ((images - low) / (high - low) * 255).round().clamp(0, 255).to(torch.uint8)
 
 
 def tiled(images: np.ndarray, columns: int, background: int = 128) -> np.ndarray:

@@ -18,11 +18,11 @@ import numpy as np
 from disentangle_bench import datasets, registry
 from disentangle_bench.codes import DeviceImages, encode_grid
 from disentangle_bench.config import TrialSpec
-from disentangle_bench.contracts import CodeTable, Dataset
+from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric
 from disentangle_bench.errors import UserError
 from disentangle_bench.files import write_file
 from disentangle_bench.heartbeat import Heartbeat
-from disentangle_bench.metrics import score_table
+from disentangle_bench.metrics import score_samples, score_table
 from disentangle_bench.models.base import Model, count_parameters
 from disentangle_bench.process import set_up_process, threads
 from disentangle_bench.records import (
@@ -32,6 +32,7 @@ from disentangle_bench.records import (
     read_record,
     write_record,
 )
+from disentangle_bench.samples import ModelSamples, write_samples
 from disentangle_bench.trainer import Diverged, Intervals, Trainer, build_model
 from disentangle_bench.traverse import write_traversal
 
@@ -50,8 +51,9 @@ class Scoring:
     repeats: int = 1
 
     def repeats_of(self, metric: str, protocol: str) -> int:
-        """The metric's seeds under one protocol."""
-        return 1 if protocol in registry.get("metric", metric).slow else self.repeats
+        """The metric's seeds under one protocol; images are made and judged once."""
+        chosen = registry.get("metric", metric)
+        return 1 if protocol in chosen.slow or isinstance(chosen, ImageMetric) else self.repeats
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ def failure(spec: TrialSpec, cause: str, trace: str | None) -> Record:
 
 
 class Attempt:
-    """One attempt at a trial, in its folder: checkpoint.pt, codes.npy, curves.csv, traversal.png, record.json."""
+    """One attempt at a trial, in its folder: checkpoint.pt, codes.npy, curves.csv, traversal.png, samples.png,
+    record.json."""
 
     def __init__(self, spec: TrialSpec, workspace: Workspace, options: TrialOptions, heartbeat: Heartbeat) -> None:
         self.spec, self.workspace, self.options, self.heartbeat = spec, workspace, options, heartbeat
@@ -189,7 +192,10 @@ class Attempt:
             if not (self.folder / "codes.npy").exists():
                 trainer.restore()
             codes = self.codes(trainer)
-        scores = self.score(codes, missing_scores(record, self.options.scoring), self.options.scoring.repeats)
+        missing = missing_scores(record, self.options.scoring)
+        if trainer.step == 0 and any(isinstance(registry.get("metric", name), ImageMetric) for name in missing):
+            trainer.restore()
+        scores = self.score(trainer.model, codes, missing, self.options.scoring.repeats)
         for metric, protocols in scores.items():
             source = registry.source_hash("metric", metric)
             known = record.scores.get(metric, {}) if record.metric_sources.get(metric) == source else {}
@@ -216,7 +222,7 @@ class Attempt:
 
         def score_along(model: Model, step: int) -> dict[str, Any]:
             codes = finite(encode_grid(model, trainer.images, self.beat("encode", "images")))
-            scores = self.score(codes, self.options.scoring.metrics)
+            scores = self.score(model, codes, self.options.scoring.metrics)
             self.heartbeat.begin("train", trainer.config.steps, done=step)
             return scores
 
@@ -240,8 +246,10 @@ class Attempt:
         write_file(path, buffer.getvalue())
         return codes
 
-    def score(self, codes: np.ndarray, metrics: Metrics, repeats: int = 1) -> dict[str, dict[str, dict[str, Any]]]:
-        """Scores of codes (N, D) by metric and protocol."""
+    def score(
+        self, model: Model, codes: np.ndarray, metrics: Metrics, repeats: int = 1
+    ) -> dict[str, dict[str, dict[str, Any]]]:
+        """Scores of codes (N, D), and of the model's images, by metric and protocol."""
         scoring = Scoring(metrics, repeats)
         scores: dict[str, dict[str, dict[str, Any]]] = {}
         if not metrics:
@@ -249,11 +257,18 @@ class Attempt:
         pairs = [(metric, protocol) for metric, protocols in metrics.items() for protocol in protocols]
         self.heartbeat.begin("score", len(pairs), "scores")
         table = CodeTable.of(self.dataset, codes)
+        samples = ModelSamples(model, self.dataset, self.workspace.data)
         for done, (metric, protocol) in enumerate(pairs, start=1):
-            reason = registry.get("metric", metric).reason_to_skip(self.dataset)
+            chosen = registry.get("metric", metric)
+            reason = chosen.reason_to_skip(self.dataset)
             with timed(self.seconds, f"score/{metric}/{protocol}"):
-                seeds = scoring.repeats_of(metric, protocol)
-                result = {"skip": reason} if reason else score_table(metric, table, protocol, self.spec.seed, seeds)
+                if reason:
+                    result = {"skip": reason}
+                elif isinstance(chosen, ImageMetric):
+                    result = score_samples(metric, samples, protocol, self.spec.seed)
+                else:
+                    seeds = scoring.repeats_of(metric, protocol)
+                    result = score_table(metric, table, protocol, self.spec.seed, seeds)
             scores.setdefault(metric, {})[protocol] = result
             if "score" in result:
                 self.heartbeat.scores[f"{metric}/{protocol}"] = result["score"]
@@ -261,8 +276,11 @@ class Attempt:
         return scores
 
     def draw(self, trainer: Trainer) -> None:
-        """The traversal picture."""
-        write_traversal(trainer.model, self.spec.seed, self.folder / "traversal.png", self.spec.title)
+        """The pictures: a traversal and samples."""
+        model, seed = trainer.model, self.spec.seed
+        write_traversal(model, seed, self.folder / "traversal.png", self.spec.title)
+        classes, names = self.dataset.classes(), self.dataset.class_names
+        write_samples(model, seed, classes, names, self.folder / "samples.png", self.spec.title)
 
     def record(self, trainer: Trainer, status: Any, cause: str | None = None) -> Record:
         """The trial's record so far."""

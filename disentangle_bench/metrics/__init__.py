@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from disentangle_bench import registry
-from disentangle_bench.contracts import CodeTable, Dataset, Metric
+from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric, ImageSamples, Metric
 from disentangle_bench.errors import UserError, unknown
 
 __all__ = ["from_representation_function", "score", "score_encoder", "score_table"]
@@ -88,10 +88,20 @@ def score_table(
     return result | {"sampling": {"repeats": repeats, **spread}}
 
 
-def _score_once(chosen: Metric, table: CodeTable, protocol: str, rng: np.random.Generator) -> dict[str, Any]:
-    """A metric's result by one seed, checked."""
+def score_samples(metric: str, samples: ImageSamples, protocol: str, seed: int = 0) -> dict[str, Any]:
+    """The scores of a metric of images, as `score_table` gives those of codes; by one of its seeds."""
+    chosen: ImageMetric = registry.get("metric", metric)
+    if protocol not in chosen.protocols:
+        raise unknown(f"protocol of {metric}", protocol, chosen.protocols)
+    if protocol in chosen.slow:
+        sys.stderr.write(f"{metric}, {protocol}: {chosen.slow[protocol]}\n")
+    return _score_once(chosen, samples, protocol, generator(seed, metric, protocol))
+
+
+def _score_once(chosen: Metric | ImageMetric, of: Any, protocol: str, rng: np.random.Generator) -> dict[str, Any]:
+    """A metric's result by one seed, checked; `of` is the table or the samples that it scores."""
     metric = chosen.name
-    result = chosen.compute(table, chosen.protocols[protocol], rng)
+    result = chosen.compute(of, chosen.protocols[protocol], rng)
     if set(result) == {"skip"} and isinstance(result["skip"], str):
         return result
     missing = [key for key in chosen.keys if not isinstance(result.get(key), int | float | np.number)]
@@ -116,6 +126,7 @@ def score_encoder(
     metrics: names; without them, all that are registered, where one that lacks the protocol gives a reason to skip.
     """
     names = registry.names("metric") if metrics is None else list(metrics)
+    names = [name for name in names if metrics is not None or isinstance(registry.get("metric", name), Metric)]
     if batch_size < 1:
         raise UserError(f"batch_size must be 1 or more images, not {batch_size}.")
     results: dict[str, dict[str, Any]] = {}

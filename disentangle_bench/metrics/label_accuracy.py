@@ -41,7 +41,7 @@ def label_accuracy(samples: ImageSamples, protocol: Protocol, rng: np.random.Gen
     if len(dataset) < total:
         return {"skip": f"{dataset.name} has {len(dataset)} images, and the protocol takes {total}"}
     index = rng.choice(len(dataset), total, replace=False)
-    images, labels = dataset.images(index), dataset.labels()[index]
+    images, labels = dataset.images(index), dataset.labels(index)
     if len(np.unique(labels[: protocol.train])) < 2:
         return {"skip": f"{dataset.name} has a single label among the images drawn"}
     fakes, asked = samples.fake_labelled(protocol.judged, rng)
@@ -85,7 +85,7 @@ def _classifier(components: int) -> Any:
 
 
 def _skip(dataset: Dataset) -> str | None:
-    return None if dataset.label_factor else f"{dataset.name} has no labels"
+    return None if dataset.classes() else f"{dataset.name} has no labels"
 
 
 METRIC = ImageMetric(

@@ -141,6 +141,10 @@ class Model(nn.Module, ABC):
         """
         return self.generate(codes)
 
+    def generate_class(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """As `generate`, of these classes, int64 (N,): what a conditional model offers beside it."""
+        raise NotImplementedError(f"{self.name} is given no labels, or does not say how it makes an image of a class")
+
     @abstractmethod
     def sample_codes(self, count: int, rng: torch.Generator) -> Tensor:
         """Codes (count, D) from the prior, as `generate` takes them: where traversals start."""
