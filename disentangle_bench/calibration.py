@@ -44,9 +44,8 @@ def calibrate(dataset: Dataset, metric: str, protocol: str, width: int, cache: P
     chosen: Metric | ImageMetric = registry.get("metric", metric)
     if isinstance(chosen, ImageMetric):
         width = 1  # images have no codes: one result for all
-    if chosen.reason_to_skip(dataset) is not None or protocol in chosen.slow:
-        return {}
-    if isinstance(chosen, Metric) and not dataset.factor_names:
+    without = protocol in chosen.slow if isinstance(chosen, ImageMetric) else not dataset.factor_names
+    if without or chosen.reason_to_skip(dataset) is not None:
         return {}
     source = inspect.getsourcefile(chosen.compute)
     identity = {

@@ -139,8 +139,8 @@ def test_published_settings():
     assert (annealed["burgess"].gamma, annealed["burgess"].c_max, annealed["burgess"].lr) == (100, 20, 5e-4)
     higgins = registry.get("model", "beta-vae").configurations
     assert {name: (c.beta, c.z_dim) for name, c in higgins.items() if c.likelihood == "squared-error"} == {
-        "chairs": (4, 10),
-        "chairs-z16": (4, 16),
+        "chairs3d": (4, 10),
+        "chairs3d-z16": (4, 16),
         "celeba": (10, 10),
         "celeba-z32": (10, 32),
     }
@@ -148,7 +148,7 @@ def test_published_settings():
     assert {name: (c.gamma, c.d_lr, c.steps) for name, c in kim.items() if c.permute_from == "second-batch"} == {
         "kim-dsprites": (6.4, 1e-4, 700_000),
         "kim-dsprites-gamma10": (10, 1e-4, 700_000),
-        "chairs": (3.2, 1e-5, 1_000_000),
+        "chairs3d": (3.2, 1e-5, 1_000_000),
         "celeba": (6.4, 1e-5, 1_000_000),
     }
     assert registry.get("model", "dip-vae-i").configurations["dsprites"].lambda_d_factor == 10

@@ -34,8 +34,8 @@ class BetaVAE(VAEFramework):
     Config = BetaVAEConfig
     configurations: ClassVar = {
         "dsprites": BetaVAEConfig(),
-        "chairs": BetaVAEConfig.model_validate(CHAIRS),
-        "chairs-z16": BetaVAEConfig.model_validate(CHAIRS | {"z_dim": 16}),
+        "chairs3d": BetaVAEConfig.model_validate(CHAIRS),
+        "chairs3d-z16": BetaVAEConfig.model_validate(CHAIRS | {"z_dim": 16}),
         "celeba": BetaVAEConfig.model_validate(CELEBA),
         "celeba-z32": BetaVAEConfig.model_validate(CELEBA | {"z_dim": 32}),
         "small": BetaVAEConfig(**SMALL),

@@ -57,7 +57,7 @@ class FactorVAE(VAEFramework):
         "dsprites": FactorVAEConfig(),
         "kim-dsprites": FactorVAEConfig.model_validate(KIM_DSPRITES),
         "kim-dsprites-gamma10": FactorVAEConfig.model_validate(KIM_DSPRITES | {"gamma": 10}),
-        "chairs": FactorVAEConfig.model_validate(LARGE | {"gamma": 3.2}),
+        "chairs3d": FactorVAEConfig.model_validate(LARGE | {"gamma": 3.2}),
         "celeba": FactorVAEConfig.model_validate(LARGE | {"gamma": 6.4}),
         "small": FactorVAEConfig(**SMALL, d_layers=3, d_width=256, d_lr=1e-3),
     }
