@@ -39,7 +39,7 @@ def table_of(codes: np.ndarray, factors: np.ndarray) -> CodeTable:
 
 def protocols(slow: bool) -> Iterator[tuple[Metric, str]]:
     """Every registered metric with each of its protocols, in order; those of minutes if `slow`."""
-    for name in registry.names("metric"):
+    for name in registry.metrics_of(Metric):
         metric: Metric = registry.get("metric", name)
         yield from ((metric, protocol) for protocol in metric.protocols if slow or protocol not in metric.slow)
 

@@ -17,7 +17,7 @@ from disentangle_bench import registry
 from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric, ImageSamples, Metric
 from disentangle_bench.errors import UserError
 from disentangle_bench.files import write_file
-from disentangle_bench.metrics import score_samples, score_table
+from disentangle_bench.metrics import score_images, score_table
 
 FORMAT = 1  # of the cached file; raise it when a change outside a metric's own file moves its numbers
 FLOOR_SEEDS = range(5)
@@ -89,8 +89,8 @@ def _measure_images(dataset: Dataset, metric: ImageMetric, protocol: str, cache:
     with tempfile.TemporaryDirectory() as folder:
         root = cache if cache is not None else Path(folder)
         noise, real = Noise(dataset, root), RealImages(dataset, root)
-        floors = [score_samples(metric.name, noise, protocol, seed) for seed in FLOOR_SEEDS]
-        return _ends(metric.keys, floors, score_samples(metric.name, real, protocol, 0))
+        floors = [score_images(metric.name, noise, protocol, seed) for seed in FLOOR_SEEDS]
+        return _ends(metric.keys, floors, score_images(metric.name, real, protocol, 0))
 
 
 def _ends(keys: Sequence[str], floors: Sequence[dict[str, Any]], ceiling: dict[str, Any]) -> Calibration:

@@ -370,5 +370,5 @@ class ImageMetric:
     prepare: Callable[[Path, Progress], object] = lambda root, progress: None
 
     def reason_to_skip(self, dataset: Dataset) -> str | None:
-        """Why images of this dataset can't be scored, in words; None where they can."""
+        """Why models of this dataset can't be scored, in words; None where they can."""
         return self.skip(dataset)

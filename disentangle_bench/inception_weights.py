@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from disentangle_bench.contracts import Progress, silent
-from disentangle_bench.datasets.download import Remote, fetch
+from disentangle_bench.datasets.download import Remote, check, fetch
 from disentangle_bench.errors import UserError
 from disentangle_bench.inception import WIDTH, Inception
 
@@ -44,12 +44,15 @@ def find(root: Path, progress: Progress = silent) -> Path:
         if not path.is_file():
             raise UserError(f"{VARIABLE} names {path}, which is no file; put {REMOTE.file_name} there, or unset it.")
         return path
+    path = root / REMOTE.file_name
+    otherwise = f"name another place in {VARIABLE}"
     try:
-        return fetch(REMOTE, root, progress)
+        if not path.exists():
+            return fetch(REMOTE, root, progress, otherwise)
+        check(path, REMOTE, f"Delete it and fetch it again, or {otherwise}.")
     except UserError as error:
-        raise UserError(
-            f"FID and KID need the Inception network: {error} Any place will do if {VARIABLE} names the file."
-        ) from error
+        raise UserError(f"FID and KID need the Inception network: {error}") from error
+    return path
 
 
 class InceptionFeatures:

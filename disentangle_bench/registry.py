@@ -2,7 +2,7 @@
 
 A built-in is named here and imported when it is asked for, so that listing the metrics imports no torch. A package
 offers its own under the entry points `disentangle_bench.models`, `.datasets` and `.metrics`; a file given by
-`--plugin` offers every `Model` and `Dataset` subclass and every `Metric` that it defines.
+`--plugin` offers every `Model` and `Dataset` subclass and every `Metric` and `ImageMetric` that it defines.
 """
 
 from __future__ import annotations
@@ -64,6 +64,11 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "downstream": "disentangle_bench.metrics.downstream:METRIC",
         "dci": "disentangle_bench.metrics.dci:METRIC",
         "irs": "disentangle_bench.metrics.irs:METRIC",
+        "fid": "disentangle_bench.metrics.fid:METRIC",
+        "kid": "disentangle_bench.metrics.kid:METRIC",
+        "frechet-random": "disentangle_bench.metrics.frechet_random:METRIC",
+        "grid-quality": "disentangle_bench.metrics.grid_quality:METRIC",
+        "label-accuracy": "disentangle_bench.metrics.label_accuracy:METRIC",
     },
     "comparison": {
         "udr": "disentangle_bench.metrics.udr:COMPARISON",
@@ -82,8 +87,13 @@ def names(kind: Kind) -> list[str]:
     return [*BUILT_IN[kind], *_entry_points(kind), *_plugins[kind]]
 
 
+def metrics_of(sort: type) -> list[str]:
+    """The names of the metrics that are a `Metric`, which score codes, or an `ImageMetric`, which score images."""
+    return [name for name in names("metric") if isinstance(get("metric", name), sort)]
+
+
 def get(kind: Kind, name: str) -> Any:
-    """The model class, dataset class or `Metric` of this name; `UserError` with the nearest name if there is none."""
+    """The model class, dataset class or metric of this name; `UserError` with the nearest name if there is none."""
     if name in _plugins[kind]:
         return _plugins[kind][name]
     entry = _entry_points(kind).get(name)
@@ -187,12 +197,12 @@ def _origin(item: Any) -> Path:
 
 
 def _defined_in(module: ModuleType) -> list[tuple[Kind, str, Any]]:
-    from disentangle_bench.contracts import Dataset, Metric
+    from disentangle_bench.contracts import Dataset, ImageMetric, Metric
     from disentangle_bench.models.base import Model
 
     found: list[tuple[Kind, str, Any]] = []
     for item in vars(module).values():
-        if isinstance(item, Metric) and item.compute.__module__ == module.__name__:
+        if isinstance(item, Metric | ImageMetric) and item.compute.__module__ == module.__name__:
             found.append(("metric", item.name, item))
         elif inspect.isclass(item) and item.__module__ == module.__name__ and "name" in vars(item):
             name = vars(item)["name"]

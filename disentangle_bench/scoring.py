@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from disentangle_bench import registry
-from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric, Progress, silent
+from disentangle_bench.contracts import CodeTable, Dataset, Metric, Progress, silent
 from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.files import write_file
 from disentangle_bench.metrics import score_table
@@ -71,12 +71,10 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
 
 
 def default_protocols() -> list[tuple[str, str]]:
-    """Every metric under `robust`, or under its first protocol where it has no such."""
+    """Every metric of codes under `robust`, or under its first protocol where it has no such."""
     chosen = []
-    for name in registry.names("metric"):
+    for name in registry.metrics_of(Metric):
         known = registry.get("metric", name).protocols
-        if isinstance(registry.get("metric", name), ImageMetric):
-            continue
         chosen.append((name, "robust" if "robust" in known else next(iter(known))))
     return chosen
 
@@ -85,7 +83,7 @@ def protocols(name: str) -> list[tuple[str, str]]:
     """(metric, protocol) pairs of METRIC, all its protocols, or METRIC/PROTOCOL."""
     metric, slash, protocol = name.partition("/")
     known = registry.get("metric", metric).protocols
-    if isinstance(registry.get("metric", metric), ImageMetric):
+    if metric not in registry.metrics_of(Metric):
         raise UserError(f"{metric} judges images, not codes; name it among a study's `metrics` instead.")
     if slash and protocol not in known:
         raise unknown(f"protocol of {metric}", protocol, known)

@@ -22,7 +22,7 @@ from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric
 from disentangle_bench.errors import UserError
 from disentangle_bench.files import write_file
 from disentangle_bench.heartbeat import Heartbeat
-from disentangle_bench.metrics import score_samples, score_table
+from disentangle_bench.metrics import score_images, score_table
 from disentangle_bench.models.base import Model, count_parameters
 from disentangle_bench.process import set_up_process, threads
 from disentangle_bench.records import (
@@ -262,10 +262,10 @@ class Attempt:
             chosen = registry.get("metric", metric)
             reason = chosen.reason_to_skip(self.dataset)
             with timed(self.seconds, f"score/{metric}/{protocol}"):
-                if reason:
+                if isinstance(chosen, ImageMetric):
+                    result = score_images(metric, samples, protocol, self.spec.seed)
+                elif reason:
                     result = {"skip": reason}
-                elif isinstance(chosen, ImageMetric):
-                    result = score_samples(metric, samples, protocol, self.spec.seed)
                 else:
                     seeds = scoring.repeats_of(metric, protocol)
                     result = score_table(metric, table, protocol, self.spec.seed, seeds)

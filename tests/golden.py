@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from disentangle_bench import registry
-from disentangle_bench.contracts import CodeTable
+from disentangle_bench.contracts import CodeTable, Metric
 from disentangle_bench.metrics import score_table
 from disentangle_bench.testing import ORACLES, oracle_codes
 
@@ -20,7 +20,7 @@ PATH = Path(__file__).parents[1] / "metrics" / "golden.csv"
 COLUMNS = ("metric", "protocol", "codes", "key", "value")
 SIZES = {"shape": 3, "scale": 4, "orientation": 10, "x": 8, "y": 8}
 SAME_IMAGE = {"orientation": {9: 0}}
-METRICS = tuple(registry.names("metric"))
+METRICS = tuple(registry.metrics_of(Metric))
 SLOW = {("downstream", "locatello"), ("dci", "locatello"), ("dci", "histogram-boosting")}
 """Half a minute and more a table: checked on their own, in the slow tests."""
 

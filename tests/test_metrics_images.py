@@ -1,10 +1,14 @@
 """Sample quality: Fréchet and kernel distances, the networks they look through, grid quality, label accuracy."""
 
+import hashlib
+import http.server
 import json
 import math
 import os
 import subprocess
 import sys
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plugins.tiny import Tiny, TinyTwo
 
-from disentangle_bench import image_features, inception_weights, nearest
+from disentangle_bench import conformance, image_features, inception_weights, nearest, registry
 from disentangle_bench.contracts import Dataset, ImageMetric, ImageSamples
+from disentangle_bench.datasets.download import Remote
 from disentangle_bench.errors import UserError
 from disentangle_bench.inception import Inception
 from disentangle_bench.inception_weights import VARIABLE, InceptionFeatures, find
-from disentangle_bench.metrics import fid, frechet_random, grid_quality, kid, label_accuracy
+from disentangle_bench.metrics import fid, frechet_random, grid_quality, kid, label_accuracy, score, score_images
 from disentangle_bench.metrics.frechet import frechet_distance, kernel_distance, statistics
 from disentangle_bench.random_network import RandomFeatures
 
@@ -297,6 +302,27 @@ class TestInception:
         with pytest.raises(UserError, match=r"need the Inception network: .* is not the official file"):
             find(tmp_path)
 
+    def test_it_is_fetched_once_and_found_again(
+        self, tmp_path: Path, state_file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """From a real server: first without the file, then with it, then without a server."""
+        monkeypatch.delenv(VARIABLE, raising=False)
+        served, root = tmp_path / "served", tmp_path / "root"
+        served.mkdir()
+        handler = partial(http.server.SimpleHTTPRequestHandler, directory=served)
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            url = f"http://127.0.0.1:{server.server_address[1]}/weights.pth"
+            digest = hashlib.sha256(state_file.read_bytes()).hexdigest()
+            remote = Remote("network.pth", (url,), f"sha256:{digest}", state_file.stat().st_size)
+            monkeypatch.setattr(inception_weights, "REMOTE", remote)
+            with pytest.raises(UserError, match=r"need the Inception network: .*HTTP 404.* or name another place in"):
+                find(root)
+            (served / "weights.pth").write_bytes(state_file.read_bytes())
+            assert find(root).read_bytes() == state_file.read_bytes()
+            server.shutdown()
+        assert find(root) == root / "network.pth"
+
 
 class TestFeatures:
     def test_random_features_are_those_of_the_seed(self) -> None:
@@ -385,11 +411,10 @@ class TestFrechetMetrics:
         found = compute(kid.METRIC, black, kid.Protocol(20, subsets=2, size=10))
         assert found["score"] == pytest.approx(kernel[0] + kernel[1] - 2 * kernel[2])
         assert found["subset_sd"] == pytest.approx(0, abs=1e-6)
-        assert compute(fid.METRIC, Drawn(tiny, tmp_path, tiny.rows), fid.Protocol(20))["score"] == 0
 
     @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
     def test_a_dataset_with_too_few_images_is_a_reason_to_skip(self, metric: ImageMetric, tiny: Tiny) -> None:
-        samples = Drawn(tiny, tiny.rows, tiny.rows, tiny.labels())
+        samples = Drawn(tiny, tiny.rows, tiny.rows, tiny.labels(np.arange(96)))
         for protocol in metric.protocols.values():
             found = compute(metric, samples, protocol)
             assert set(found) == {"skip"}
@@ -500,6 +525,14 @@ class TestGridQuality:
         found = compute(grid_quality.METRIC, Drawn(dataset, tmp_path, dataset.rows), grid_quality.Protocol(96))
         assert found["coverage_real"] == 1
 
+    def test_it_skips_what_is_no_full_grid_of_exact_images(self, tiny: Tiny) -> None:
+        skip = grid_quality.METRIC.reason_to_skip
+        assert skip(tiny) is None
+        tiny.nuisance = "the background"
+        assert "the background" in str(skip(tiny))
+        tiny.factor_table = tiny.factors(np.arange(96))
+        assert "no full grid" in str(skip(tiny))
+
     def test_same_seed_same_bytes(self, tiny: Tiny, tmp_path: Path) -> None:
         samples = Drawn(tiny, tmp_path, tiny.rows)
         texts = [
@@ -512,14 +545,16 @@ class TestLabelAccuracy:
     protocol = label_accuracy.Protocol(train=70, judged=26)
 
     def test_real_images_with_their_labels_score_what_the_classifier_can(self, tiny: Tiny, tmp_path: Path) -> None:
-        found = compute(label_accuracy.METRIC, Drawn(tiny, tmp_path, tiny.rows, tiny.labels()), self.protocol)
+        found = compute(
+            label_accuracy.METRIC, Drawn(tiny, tmp_path, tiny.rows, tiny.labels(np.arange(96))), self.protocol
+        )
         assert found["real"] > 0.9
         assert found["score"] == pytest.approx(found["real"], abs=0.1)
         assert found["classifier"] in ("pixels", "amplitudes")
         assert list(found["accuracy_of"]) == ["0", "1", "2"]
 
     def test_wrong_labels_score_0_and_labels_of_nothing_score_chance(self, tiny: Tiny, tmp_path: Path) -> None:
-        wrong = Drawn(tiny, tmp_path, tiny.rows, (tiny.labels() + 1) % 3)
+        wrong = Drawn(tiny, tmp_path, tiny.rows, (tiny.labels(np.arange(96)) + 1) % 3)
         assert compute(label_accuracy.METRIC, wrong, self.protocol)["score"] < 0.1
         same = Drawn(tiny, tmp_path, tiny.images([0] * 300), np.arange(300) % 3)
         found = compute(label_accuracy.METRIC, same, label_accuracy.Protocol(70, 26))
@@ -533,10 +568,10 @@ class TestLabelAccuracy:
 
         digits = load_digits()
         scans = Noise((digits.images * 255 / 16).astype(np.uint8)[:, None])
-        scans.label_factor, scans.labels = "n", lambda: digits.target
+        scans.class_names, scans.label_table = tuple("0123456789"), digits.target
         for dataset, expected in ((load("dsprites-32", data_root), "amplitudes"), (scans, "pixels")):
             index = np.arange(0, len(dataset), max(1, len(dataset) // 2000))
-            real = Drawn(dataset, data_root, dataset.images(index), dataset.labels()[index])
+            real = Drawn(dataset, data_root, dataset.images(index), dataset.labels(index))
             found = compute(label_accuracy.METRIC, real, label_accuracy.Protocol(1000, 500))
             assert found["classifier"] == expected
             assert found["score"] > 0.95
@@ -546,6 +581,7 @@ class TestLabelAccuracy:
         assert label_accuracy.METRIC.skip(tiny) is None
         tiny.label_factor = None
         assert label_accuracy.METRIC.skip(tiny) == "tiny has no labels"
+        assert score_images("label-accuracy", Drawn(tiny, tmp_path, tiny.rows), "2k") == {"skip": "tiny has no labels"}
 
 
 class TestContract:
@@ -559,6 +595,37 @@ class TestContract:
     def test_a_model_without_labels_is_an_error(self, tiny: Tiny, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="no labels"):
             ImageSamples.fake_labelled(Drawn(tiny, tmp_path, tiny.rows), 3, np.random.default_rng(0))
+
+    def test_a_score_depends_on_the_seed_and_is_of_plain_numbers(
+        self, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(grid_quality.PROTOCOLS, "10", grid_quality.Protocol(10))
+        samples = Drawn(tiny, tmp_path, tiny.rows)
+        texts = [json.dumps(score_images("grid-quality", samples, "10", seed)) for seed in (0, 0, 1)]
+        assert texts[0] == texts[1] != texts[2]
+
+    def test_codes_and_images_are_not_mistaken_for_each_other(self, tiny: Tiny, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match="'fid' scores a model's images"):
+            score("fid", [[0.0], [1.0]], [[0], [1]], protocol="inception-10k")
+        with pytest.raises(UserError, match="'mig' scores codes"):
+            score_images("mig", Drawn(tiny, tmp_path, tiny.rows), "robust")
+        with pytest.raises(UserError, match="Did you mean 'conv-2k'"):
+            score_images("frechet-random", Drawn(tiny, tmp_path, tiny.rows), "conv-3k")
+
+    def test_a_plugin_may_be_a_metric_of_images(self, tmp_path: Path) -> None:
+        plugin = tmp_path / "brightness.py"
+        plugin.write_text(
+            "from disentangle_bench.contracts import ImageMetric\n"
+            "def brightness(samples, protocol, rng):\n"
+            "    return {'score': samples.fake(protocol, rng).mean() / 255}\n"
+            "METRIC = ImageMetric('brightness', 'Brightness', 'nobody 1900', brightness, {'ten': 10})\n"
+        )
+        assert registry.load_plugin(plugin) == ["brightness"]
+        assert [finding.status for finding in conformance.check("metric", registry.get("metric", "brightness"))] == [
+            "passed"
+        ]
+        dataset = Tiny(tmp_path)
+        assert score_images("brightness", Drawn(dataset, tmp_path, 255 + 0 * dataset.rows), "ten") == {"score": 1}
 
     @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
     def test_a_card_names_each_protocol(self, metric: ImageMetric) -> None:

@@ -38,7 +38,7 @@ def test_a_trial_leaves_its_record_codes_curves_and_picture(place):
     assert record.status == "finished"
     assert record == read_record(place.record(trial.id))
     assert sorted(p.name for p in folder.iterdir()) == [
-        "checkpoint.pt", "codes.npy", "curves.csv", "lock", "record.json", "traversal.png",
+        "checkpoint.pt", "codes.npy", "curves.csv", "lock", "record.json", "samples.png", "traversal.png",
     ]  # fmt: skip
     codes = np.load(folder / "codes.npy")
     assert (codes.shape, codes.dtype) == ((96, 10), np.float32)

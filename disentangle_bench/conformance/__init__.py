@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from disentangle_bench.contracts import ImageMetric
 from disentangle_bench.registry import Kind
 
 Status = Literal["passed", "failed", "skipped"]
@@ -54,8 +55,8 @@ def check(kind: Kind, subject: Any, data: Path | None = None) -> list[Finding]:
     else:
         from disentangle_bench.conformance import metrics
 
-        checks = metrics.CHECKS if kind == "metric" else metrics.COMPARISON_CHECKS
-        findings = run(kind, subject.name, checks, subject)
+        of_metric = metrics.IMAGE_CHECKS if isinstance(subject, ImageMetric) else metrics.CHECKS
+        findings = run(kind, subject.name, of_metric if kind == "metric" else metrics.COMPARISON_CHECKS, subject)
     if findings[1:] and all(finding.status == "skipped" for finding in findings[1:]):  # the first reads declarations
         reason = findings[1].message
         return [Finding(kind, subject.name, "was checked", "failed", f"every check was skipped: {reason}")]

@@ -57,10 +57,11 @@ def check(path: Path, remote: Remote, remedy: str = "Delete it and fetch it agai
         raise UserError(f"{path} is not the official file: {wrong}. {remedy}")
 
 
-def fetch(remote: Remote, folder: Path, progress: Progress = silent) -> Path:
+def fetch(remote: Remote, folder: Path, progress: Progress = silent, otherwise: str = "") -> Path:
     """The path of `remote` in `folder`, downloaded unless it is there already.
 
     folder: the dataset's, `<data root>/<dataset's name>`; made where it is missing. progress: in bytes.
+    otherwise: what a user can do who has the file elsewhere, for the message; by default, to prepare a dataset from it.
     Raises `UserError` where no address delivers the right file, saying what each gave and how to go on by hand; where
     the file that is there already is another one; and where `folder` can't be written.
     """
@@ -80,9 +81,10 @@ def fetch(remote: Remote, folder: Path, progress: Progress = silent) -> Path:
             os.replace(part, path)
             return path
     tried = "; ".join(failures) or "no address of it is known"
+    otherwise = otherwise or f"run: disentangle-bench datasets prepare {folder.name} --source PATH"
     raise UserError(
         f"can't download {remote.file_name} ({tried}). Run this again to go on, or fetch the file by hand and put it "
-        f"at {path}, or run: disentangle-bench datasets prepare {folder.name} --source PATH"
+        f"at {path}, or {otherwise}"
     )
 
 

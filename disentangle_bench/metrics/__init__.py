@@ -23,7 +23,7 @@ from disentangle_bench import registry
 from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric, ImageSamples, Metric
 from disentangle_bench.errors import UserError, unknown
 
-__all__ = ["from_representation_function", "score", "score_encoder", "score_table"]
+__all__ = ["from_representation_function", "score", "score_encoder", "score_images", "score_table"]
 
 ENCODE_BATCH = 256  # images that `score_encoder` encodes at a time; more fit a processor's caches less
 
@@ -66,11 +66,7 @@ def score_table(
     study changes no other score. Every number in the result is finite and of a plain Python type; if a metric breaks
     that, this raises `RuntimeError`, because a leaderboard must never see a NaN.
     """
-    chosen: Metric = registry.get("metric", metric)
-    if protocol not in chosen.protocols:
-        raise unknown(f"protocol of {metric}", protocol, chosen.protocols)
-    if protocol in chosen.slow:
-        sys.stderr.write(f"{metric}, {protocol}: {chosen.slow[protocol]}\n")
+    chosen: Metric = _chosen(metric, protocol, Metric)
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
         raise UserError(f"repeats must be a whole number from 1 up, not {repeats!r}.")
     if chosen.needs_factors and not table.factor_names:
@@ -88,20 +84,30 @@ def score_table(
     return result | {"sampling": {"repeats": repeats, **spread}}
 
 
-def score_samples(metric: str, samples: ImageSamples, protocol: str, seed: int = 0) -> dict[str, Any]:
-    """The scores of a metric of images, as `score_table` gives those of codes; by one of its seeds."""
-    chosen: ImageMetric = registry.get("metric", metric)
+def score_images(metric: str, samples: ImageSamples, protocol: str, seed: int = 0) -> dict[str, Any]:
+    """As `score_table`, by a metric that sees a model's images beside the real ones: `fid`, `grid-quality`, ..."""
+    chosen: ImageMetric = _chosen(metric, protocol, ImageMetric)
+    reason = chosen.reason_to_skip(samples.dataset)
+    return {"skip": reason} if reason else _score_once(chosen, samples, protocol, generator(seed, metric, protocol))
+
+
+def _chosen(metric: str, protocol: str, kind: type[Any]) -> Any:
+    """The metric of this name, which must be of the kind and have the protocol; says on stderr where it is slow."""
+    chosen: Any = registry.get("metric", metric)
+    if not isinstance(chosen, kind):
+        sees = "a model's images" if kind is Metric else "codes"
+        raise UserError(f"'{metric}' scores {sees}, not what it is given here; `disentangle-bench metrics` lists all.")
     if protocol not in chosen.protocols:
         raise unknown(f"protocol of {metric}", protocol, chosen.protocols)
     if protocol in chosen.slow:
         sys.stderr.write(f"{metric}, {protocol}: {chosen.slow[protocol]}\n")
-    return _score_once(chosen, samples, protocol, generator(seed, metric, protocol))
+    return chosen
 
 
-def _score_once(chosen: Metric | ImageMetric, of: Any, protocol: str, rng: np.random.Generator) -> dict[str, Any]:
-    """A metric's result by one seed, checked; `of` is the table or the samples that it scores."""
+def _score_once(chosen: Any, sees: CodeTable | ImageSamples, protocol: str, rng: np.random.Generator) -> dict[str, Any]:
+    """A metric's result by one seed, checked."""
     metric = chosen.name
-    result = chosen.compute(of, chosen.protocols[protocol], rng)
+    result = chosen.compute(sees, chosen.protocols[protocol], rng)
     if set(result) == {"skip"} and isinstance(result["skip"], str):
         return result
     missing = [key for key in chosen.keys if not isinstance(result.get(key), int | float | np.number)]
@@ -123,10 +129,10 @@ def score_encoder(
     """{metric: its scores, or {"skip": reason}} of an encoder, whose codes of the whole grid are computed once.
 
     encode: images, uint8 (B, C, H, W), 0..255, to codes (B, D); deterministic. See `from_representation_function`.
-    metrics: names; without them, all that are registered, where one that lacks the protocol gives a reason to skip.
+    metrics: names; without them, all of codes that are registered, where one that lacks the protocol gives a reason to
+        skip.
     """
-    names = registry.names("metric") if metrics is None else list(metrics)
-    names = [name for name in names if metrics is not None or isinstance(registry.get("metric", name), Metric)]
+    names = registry.metrics_of(Metric) if metrics is None else list(metrics)
     if batch_size < 1:
         raise UserError(f"batch_size must be 1 or more images, not {batch_size}.")
     results: dict[str, dict[str, Any]] = {}

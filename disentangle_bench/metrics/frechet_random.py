@@ -20,7 +20,7 @@ class Protocol:
     images: int
 
 
-PROTOCOLS = {"conv-2k": Protocol(2_000), "conv-10k": Protocol(10_000)}
+PROTOCOLS = {"conv-1k": Protocol(1_000), "conv-2k": Protocol(2_000), "conv-10k": Protocol(10_000)}
 
 
 def frechet_random(samples: ImageSamples, protocol: Protocol, rng: np.random.Generator) -> dict[str, Any]:

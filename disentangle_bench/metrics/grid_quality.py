@@ -10,6 +10,8 @@ import numpy as np
 from disentangle_bench.contracts import Dataset, ImageMetric, ImageSamples
 from disentangle_bench.nearest import nearest
 
+LARGEST = 2_000_000  # images of a grid that are searched
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -61,6 +63,16 @@ def _coverage(dataset: Dataset, rows: np.ndarray) -> dict[str, float]:
     return result
 
 
+def _skip(dataset: Dataset) -> str | None:
+    if not dataset.full_grid:
+        return f"{dataset.name} is no full grid of factor values, so that its true images are not all known"
+    if dataset.nuisance:
+        return f"in {dataset.name} more than the factors varies ({dataset.nuisance}), so that no true image is exact"
+    if len(dataset) > LARGEST:
+        return f"{dataset.name} has {len(dataset)} images, too many to search; up to {LARGEST} are"
+    return None
+
+
 METRIC = ImageMetric(
     name="grid-quality",
     title="Nearness to the grid of true images, and how much of it is reached",
@@ -68,4 +80,5 @@ METRIC = ImageMetric(
     compute=grid_quality,
     protocols=PROTOCOLS,
     keys=("closeness", "coverage"),
+    skip=_skip,
 )

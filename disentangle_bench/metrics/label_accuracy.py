@@ -21,7 +21,7 @@ class Protocol:
     judged: int
 
 
-PROTOCOLS = {"2k": Protocol(train=5_000, judged=2_000)}
+PROTOCOLS = {"2k": Protocol(train=5_000, judged=2_000), "700": Protocol(train=1_000, judged=700)}
 
 
 def label_accuracy(samples: ImageSamples, protocol: Protocol, rng: np.random.Generator) -> dict[str, Any]:
