@@ -1,12 +1,15 @@
 """GANs beside IB-GAN's dSprites framework: published counts, loss terms, who moves what, limits that tie them."""
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch.distributions import Categorical, Normal
 
 from disentangle_bench import registry
+from disentangle_bench.config import StudyConfig, TrialSpec, resolve_configs
 from disentangle_bench.errors import UserError
 from disentangle_bench.models.adversarial import (
     NORMAL_ENTROPY,
@@ -19,11 +22,14 @@ from disentangle_bench.models.adversarial import (
 from disentangle_bench.models.base import Batch, Model, count_parameters
 from disentangle_bench.models.cgan_networks import Dropout, Maxout, ScheduledSGD
 from disentangle_bench.models.ib_gan_framework import Round
+from disentangle_bench.models.infogan_cr_config import ModifiedConfig
+from disentangle_bench.models.infogan_modified import Pairs
 from disentangle_bench.models.infogan_networks import Guess, Latents
 from disentangle_bench.trainer import build_model
 
 GANS = ["dcgan", "cgan", "infogan-original", "infogan-modified", "infogan-cr", "c-infogan"]
 CLASSES = 3
+RECORDS = Path(__file__).parent.parent / "results" / "mini" / "records"
 STEP = torch.tensor(1)
 
 
@@ -63,6 +69,8 @@ def all_losses(model: Model, given: Batch, seed: int = 0) -> dict[str, torch.Ten
 
 # Parameter counts
 
+CELEBA_CONVOLUTIONS = (64 * 25 + 1) * 128 + (128 * 25 + 1) * 256 + (256 * 25 + 1) * 512  # D's and H's, but the first
+
 
 @pytest.mark.parametrize(
     ("configuration", "shape", "g", "dr"),
@@ -89,8 +97,26 @@ def test_ib_gans_published_parameter_counts(configuration, shape, g, dr):
         ("infogan-original", "celeba", (3, 32, 32), {"recognition": 4096 * 128 + 128 + 2 * 128 + 129 * 100}),
         ("infogan-modified", "dsprites", (1, 64, 64), {"generator": 251_393, "shared": 246_592}),
         ("infogan-cr", "dsprites", (1, 64, 64), {"generator": 251_393, "shared": 246_592, "contrast": 247_749}),
+        (  # three codes fewer than dSprites', each of which has 128 weights in G and, with a bias, 129 in Q and H
+            "infogan-cr", "dsprites-circular", (1, 64, 64),
+            {"generator": 251_393 - 3 * 128, "shared": 246_592, "recognition": 17_157 - 3 * 129,
+             "contrast": 247_749 - 3 * 129},
+        ),
+        (  # two channels more: G's last layer, D's first, H's with 4 more; batch norm in H after 32, 64, 64, 128 units
+            "infogan-cr", "teapot", (3, 64, 64),
+            {"generator": 251_393 + 2 * (32 * 16 + 1), "shared": 246_592 + 2 * 16 * 32, "recognition": 17_157,
+             "contrast": 247_749 + 4 * 16 * 32 + 2 * (32 + 64 + 64 + 128)},
+        ),
+        (
+            "infogan-cr", "celeba-infogan-cr", (3, 32, 32),
+            {"generator": 106 * 1024 + 2 * 1024 + 1025 * 4096 + 2 * 4096 + (256 * 25 + 1) * 128 + 2 * 128
+             + (128 * 25 + 1) * 64 + 2 * 64 + (64 * 25 + 1) * 3,
+             "shared": (3 * 25 + 1) * 64 + CELEBA_CONVOLUTIONS, "discriminator": 2049, "recognition": 2049 * 5,
+             "contrast": (6 * 25 + 1) * 64 + CELEBA_CONVOLUTIONS + 2 * (128 + 256 + 512) + 2049 * 5},
+        ),
+        ("infogan-modified", "celeba-infogan-cr", (3, 32, 32), {"generator": 5_346_563, "shared": 4_306_560}),
     ],
-)
+)  # fmt: skip
 def test_published_parameter_counts(name, configuration, shape, counts):
     model = unbuilt(name, configuration, shape, classes=10)
     assert {part: count_parameters(getattr(model, part)) for part in counts} == counts
@@ -152,14 +178,48 @@ def test_architecture_bs_noise_falls_over_all_iterations(step):
 
 
 def test_infogan_crs_published_settings():
-    named = registry.get("model", "infogan-cr").configurations["dsprites"]
-    assert (named.steps, named.switch_step, named.alpha, named.information_weight) == (322_560, 288_000, 2.0, 0.05)
-    assert (named.g_lr, named.d_lr, named.h_lr, named.batch_size) == (1e-3, 2e-3, 2e-3, 64)
-    modified = registry.get("model", "infogan-modified").configurations["dsprites"]
-    assert modified.steps == named.switch_step - 1
-    assert modified.model_dump() == {k: v for k, v in named.model_dump().items() if k in modified.model_dump()} | {
-        "steps": 287_999
+    settings = ("layout", "width", "code_dim", "noise_dim", "batch_size", "information_weight", "g_lr", "d_lr", "h_lr")
+    schedule = ("steps", "switch_step", "alpha", "gap", "gap_steps")
+    named = {k: v for k, v in registry.get("model", "infogan-cr").configurations.items() if k != "small"}
+    assert {name: tuple(getattr(config, key) for key in settings) for name, config in named.items()} == {
+        "dsprites": ("dsprites", 32, 5, 5, 64, 0.05, 1e-3, 2e-3, 2e-3),
+        "dsprites-circular": ("dsprites", 32, 2, 5, 30, 0.2, 1e-3, 2e-3, 2e-3),
+        "teapot": ("teapot", 32, 5, 5, 64, 0.2, 1e-3, 2e-3, 2e-3),
+        "celeba-infogan-cr": ("celeba", 64, 5, 100, 128, 2.0, 2e-3, 2e-4, 2e-4),
     }
+    assert {name: tuple(getattr(config, key) for key in schedule) for name, config in named.items()} == {
+        "dsprites": (322_560, 288_000, 2.0, 0.0, 0),
+        "dsprites-circular": (8_000 * (1_080 // 30), 216_001, 2.0, 0.0, 0),
+        "teapot": (40 * (200_000 // 64), 50_001, 3.0, 1.9, 85_000),
+        "celeba-infogan-cr": (57 * (202_599 // 128), 80_001, 1.0, 0.0, 0),
+    }
+    modified = registry.get("model", "infogan-modified").configurations
+    for name, config in named.items():
+        shared = {key: getattr(config, key) for key in type(modified[name]).model_fields}
+        assert modified[name] == ModifiedConfig(**shared | {"steps": config.switch_step - 1})
+
+
+def test_a_study_of_a_dataset_picks_the_configuration_of_its_name():
+    study = StudyConfig(name="s", models=["infogan-cr"], datasets=["celeba-infogan-cr"])
+    [(name, config)] = resolve_configs(study, "infogan-cr", "celeba-infogan-cr").items()
+    assert (name, config.layout) == ("celeba-infogan-cr", "celeba")
+
+
+def test_settings_that_came_later_leave_the_ids_of_older_trials_as_they_are():
+    records = [json.loads(path.read_text()) for path in RECORDS.glob("*.json")]
+    recorded = [record for record in records if record["spec"]["model"] == "infogan-modified"]
+    assert len(recorded) == 5
+    config = registry.get("model", "infogan-modified").configurations["small"].model_dump(mode="json")
+    for record in recorded:
+        assert TrialSpec(**record["spec"] | {"config": config}).id == record["id"]
+    teapot = registry.get("model", "infogan-cr").configurations["teapot"].model_dump(mode="json")
+    assert (teapot["layout"], teapot["gap"], teapot["gap_steps"]) == ("teapot", 1.9, 85_000)
+
+
+@pytest.mark.parametrize("changes", [{"gap": 1.9}, {"gap_steps": 10}])
+def test_a_gap_without_steps_or_the_reverse_gets_a_sentence(changes):
+    with pytest.raises(ValueError, match=r"gap = .* and gap_steps = .*; set both or neither"):
+        build("infogan-cr", **changes)
 
 
 def test_the_official_infogans_settings():
@@ -234,6 +294,29 @@ def test_spectral_norm_bounds_each_layer_but_hs_last():
     assert hasattr(model.recognition[0], "parametrizations")
     assert hasattr(model.discriminator, "parametrizations")
     assert not hasattr(model.contrast[1], "parametrizations")
+
+
+@pytest.mark.parametrize(("layout", "convolutions"), [("teapot", 2), ("celeba", 3)])
+def test_these_hs_have_batch_norm_and_no_spectral_norm(layout, convolutions):
+    """On 16×16 images: one for each convolution but the first; the teapots' has one more, of its dense layer."""
+    model = build("infogan-cr", layout=layout)
+    layers = list(model.contrast.modules())
+    assert not any(hasattr(layer, "parametrizations") for layer in layers)
+    assert sum(isinstance(layer, torch.nn.BatchNorm2d) for layer in layers) == convolutions - 1
+    assert sum(isinstance(layer, torch.nn.BatchNorm1d) for layer in layers) == (layout == "teapot")
+    assert sum(isinstance(layer, torch.nn.Conv2d) for layer in layers) == convolutions
+    assert hasattr(model.shared[0], "parametrizations")
+
+
+@pytest.mark.parametrize("side", [16, 28, 32, 64])
+def test_celebas_networks_take_other_sizes_too(side):
+    model = build("infogan-cr", layout="celeba", width=4, shape=(3, side, side)).eval()
+    images = model.generate(model.sample_codes(2, generator()))
+    assert images.shape == (2, 3, side, side)
+    assert model.image_range == (-1, 1)
+    assert images.min() < 0, "tanh, not a sigmoid"
+    assert model.encode(images).shape == (2, 5)
+    assert build("infogan-cr").image_range == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -391,6 +474,42 @@ def test_pairs_share_the_noise_and_exactly_one_code():
     assert (same[:, :5].sum(dim=1) == 1).all()
     assert torch.equal(same[:, :5].int().argmax(dim=1), pairs.equal)
     assert torch.equal(pairs.equal.unique(), torch.arange(5))
+
+
+def test_codes_that_differ_keep_the_gap_until_it_ends():
+    model = build("infogan-cr", gap=1.9, gap_steps=10)
+    pairs = model.draw_pairs(500, generator())
+    apart, after = model.apart(pairs, torch.tensor(10)), model.apart(pairs, torch.tensor(11))
+    differ = pairs.first != pairs.second
+    assert (apart.first - apart.second).abs()[differ].min() >= 1.9 - 1e-6
+    assert torch.cat([apart.first, apart.second]).abs().max() <= 1
+    assert torch.equal((apart.first > apart.second)[differ], (pairs.first > pairs.second)[differ])
+    assert torch.equal(apart.first[~differ], pairs.first[~differ]), "the equal code and the noise stay"
+    assert torch.equal(apart.second[~differ], pairs.first[~differ])
+    assert torch.equal(after.first, pairs.first)
+    assert torch.equal(after.second, pairs.second)
+
+
+def test_the_gap_by_hand():
+    """Codes (.4, −.8) and (−.2, −.8), one noise: at gap 1 the first are halved, then moved by ±½."""
+    model = build("infogan-cr", gap=1.0, gap_steps=1, code_dim=2, noise_dim=1)
+    pairs = Pairs(torch.tensor([[0.4, -0.8, 0.3]]), torch.tensor([[-0.2, -0.8, 0.3]]), torch.tensor([1]))
+    apart = model.apart(pairs, torch.tensor(1))
+    torch.testing.assert_close(apart.first, torch.tensor([[0.7, -0.8, 0.3]]))
+    torch.testing.assert_close(apart.second, torch.tensor([[-0.6, -0.8, 0.3]]))
+
+
+def test_h_starts_anew_at_the_switch_and_after_the_gap():
+    assert build("infogan-cr", switch_step=20).events() == {20: ("contrast",)}
+    model = build("infogan-cr", switch_step=20, gap=1.9, gap_steps=30, layout="teapot")
+    assert model.events() == {20: ("contrast",), 31: ("contrast",)}
+    norm = model.contrast[0][4]
+    before = norm.weight.clone()
+    phase_losses(model, batch(model))
+    assert norm.running_mean.any(), "it has seen images"
+    model.reset("contrast")
+    assert not norm.running_mean.any()
+    assert not norm.weight.equal(before)
 
 
 def test_the_contrastive_term_by_hand_and_its_switch():

@@ -1,4 +1,7 @@
-"""The networks of Lin et al.'s InfoGAN, with and without their contrastive regulariser."""
+"""The networks of Lin et al.'s InfoGAN, with and without their contrastive regulariser; CelebA has its own.
+
+The official code starts batch norm's weights at 1, these start at N(1, 0.02²).
+"""
 
 from __future__ import annotations
 
@@ -46,6 +49,19 @@ def trunk(channels: int, times: int, side: int, n: int) -> nn.Module:
         channels = outputs
     layers += [nn.Flatten(), nn.Linear(side * side * channels, 4 * n), nn.LeakyReLU(LEAK)]  # (128,)
     return normalised(nn.Sequential(*layers))
+
+
+def contrast_with_batch_norm(channels: int, times: int, side: int, n: int) -> nn.Module:
+    """The teapots' body of H: as `trunk`, but batch norm comes after each layer but the first, and no spectral norm."""
+    layers: list[Any] = []
+    for i, outputs in enumerate(widths(times, n)):  # (32, 32, 32), (32, 16, 16), (64, 8, 8), (64, 4, 4)
+        norm = [nn.BatchNorm2d(outputs)] if i else []
+        layers += [nn.Conv2d(channels, outputs, 4, 2, 1), nn.LeakyReLU(LEAK), *norm]
+        channels = outputs
+    dense = [nn.Linear(side * side * channels, 4 * n), nn.LeakyReLU(LEAK), nn.BatchNorm1d(4 * n)]  # (128,)
+    network = nn.Sequential(*layers, nn.Flatten(), *dense)
+    init_dcgan(network, truncated=True)
+    return network
 
 
 def widths(times: int, n: int) -> list[int]:
