@@ -188,7 +188,7 @@ def test_infogan_crs_published_settings():
         "celeba-infogan-cr": ("celeba", 64, 5, 100, 128, 2.0, 2e-3, 2e-4, 2e-4),
     }
     assert {name: tuple(getattr(config, key) for key in schedule) for name, config in named.items()} == {
-        "dsprites": (322_560, 288_000, 2.0, 0.0, 0),
+        "dsprites": (28 * (737_280 // 64), 288_001, 2.0, 0.0, 0),
         "dsprites-circular": (8_000 * (1_080 // 30), 216_001, 2.0, 0.0, 0),
         "teapot": (40 * (200_000 // 64), 50_001, 3.0, 1.9, 85_000),
         "celeba-infogan-cr": (57 * (202_599 // 128), 80_001, 1.0, 0.0, 0),

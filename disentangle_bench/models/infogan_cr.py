@@ -25,7 +25,7 @@ class InfoGANCR(InfoGANModified):
     first step, but G feels it from `switch_step` on, before which H and its Adam start anew. The teapots' pairs keep a
     gap between codes that differ until `gap_steps`, after which H starts anew once more. Until the switch G, D and Q
     are InfoGAN (modified)'s. `small` is ours: InfoGAN (modified)'s, with α in the last fifth of its steps, chosen in
-    two runs on seed 0.
+    two runs on seed 0. Steps count from 1, the official iterations from 0.
     """
 
     name = "infogan-cr"

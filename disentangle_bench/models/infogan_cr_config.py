@@ -17,7 +17,7 @@ class ModifiedConfig(ModelConfig):
     layout: Literal["dsprites", "teapot", "celeba"] = Field(
         "dsprites", description="the networks; teapot: H has batch norm for spectral norm; celeba: DCGAN-like, 5×5"
     )
-    steps: int = Field(287_999, ge=0, description="updates of D and Q; G has two a step")
+    steps: int = Field(288_000, ge=0, description="updates of D and Q; G has two a step")
     batch_size: int = Field(64, gt=1, description="images a step")
     width: int = Field(32, gt=0, description="channels of D's first layer; all others are multiples of it")
     code_dim: int = Field(5, gt=1, description="codes c ~ U(−1, 1) that Q predicts")
@@ -40,7 +40,7 @@ class CRConfig(ModifiedConfig):
 
     steps: int = Field(322_560, ge=0, description="updates of H, D and Q; G has two a step")
     alpha: float = Field(2.0, ge=0, description="α, weight of H's loss in G's, from the switch on; 0 before it")
-    switch_step: int = Field(288_000, gt=0, description="first step with α; H starts anew there, with its optimiser")
+    switch_step: int = Field(288_001, gt=0, description="first step with α; H starts anew there, with its optimiser")
     h_lr: float = Field(2e-3, gt=0, description="learning rate of H")
     gap: float = Field(0.0, ge=0, lt=2, description="least distance in a pair of codes that differ, for `gap_steps`")
     gap_steps: int = Field(0, ge=0, description="steps with the gap; H starts anew after the last of them")
