@@ -33,7 +33,12 @@ class ModelSamples(ImageSamples):
         return draw(self.model, n, generator)
 
     def fake_labelled(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """`n` images of classes that are drawn uniformly, and the classes: uint8 (n, C, H, W), int64 (n,)."""
+        """`n` images of classes that are drawn uniformly, and the classes: uint8 (n, C, H, W), int64 (n,).
+
+        Raises `UserError` for a model that is given no labels.
+        """
+        if not self.conditional:
+            return super().fake_labelled(n, rng)
         labels = rng.integers(self.dataset.classes(), size=n)
         generator = torch.Generator(self.model.device).manual_seed(int(rng.integers(2**63)))
         return draw(self.model, n, generator, torch.from_numpy(labels).to(self.model.device)), labels
