@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,10 +19,12 @@ import numpy as np
 from disentangle_bench.contracts import Progress
 from disentangle_bench.datasets import storage
 from disentangle_bench.datasets.dsprites_geometry import SIDE, draw_grid
+from disentangle_bench.datasets.sources import npz_blocks
 from disentangle_bench.datasets.stored import Reading, StoredDataset
 from disentangle_bench.errors import UserError
 
 REGENERATED = "regenerated"
+REMEDY = "Fetch it again, or remove it to use the regenerated images."
 FACTORS = 5  # of the sprite itself; variants add factors behind them
 
 
@@ -127,25 +127,12 @@ class DSprites32(DSprites):
 def read_npz(path: Path, images: int) -> Iterator[np.ndarray]:
     """The official npz's `imgs`, uint8 (N, 64, 64) of 0 and 1, as packed blocks, uint8 (n, 64, 8).
 
-    Unpacked it is 3 GB, so it is read as a stream. Raises `UserError` for a file that isn't in that format.
+    Raises `UserError` for a file that isn't in that format.
     """
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open("imgs.npy") as member:
-            version = np.lib.format.read_magic(member)
-            read_header = (
-                np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            )
-            shape, fortran, dtype = read_header(member)
-            if (shape, fortran, dtype) != ((images, SIDE, SIDE), False, np.dtype(np.uint8)):
-                raise ValueError(f"its imgs are {dtype} {shape}, not uint8 {(images, SIDE, SIDE)}")
-            for start in range(0, images, 1024):
-                size = min(1024, images - start) * SIDE * SIDE
-                block = np.frombuffer(member.read(size), dtype=np.uint8)
-                if block.size != size or block.max() > 1:
-                    raise ValueError("its imgs end early, or hold other values than 0 and 1")
-                yield np.packbits(block.reshape(-1, SIDE, SIDE), axis=-1)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, ValueError) as error:
-        raise _unreadable(path, error) from error
+    for block in npz_blocks(path, "imgs", (images, SIDE, SIDE), REMEDY):
+        if block.max() > 1:
+            raise UserError(f"{path} can't be read: its imgs hold other values than 0 and 1. {REMEDY}")
+        yield np.packbits(block, axis=-1)
 
 
 def _check_md5(path: Path, expected: str, url: str) -> None:
@@ -153,16 +140,12 @@ def _check_md5(path: Path, expected: str, url: str) -> None:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise UserError(f"{path} can't be read: {error}. {REMEDY}") from error
     if found != expected:
         raise UserError(
             f"{path} is not the official file: expected md5 {expected}, found {found}. "
             f"Fetch it again from {url}, or remove it to use the regenerated images."
         )
-
-
-def _unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path} can't be read: {error}. Fetch it again, or remove it to use the regenerated images.")
 
 
 def bits(rows: Any) -> Any:
