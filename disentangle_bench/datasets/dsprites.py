@@ -7,7 +7,6 @@ ones in a few pixels on a shape's rim: datasets/dsprites.md says how many.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -18,13 +17,14 @@ import numpy as np
 
 from disentangle_bench.contracts import Progress
 from disentangle_bench.datasets import storage
+from disentangle_bench.datasets.download import Remote, check
 from disentangle_bench.datasets.dsprites_geometry import SIDE, draw_grid
 from disentangle_bench.datasets.sources import npz_blocks
 from disentangle_bench.datasets.stored import Reading, StoredDataset
 from disentangle_bench.errors import UserError
 
 REGENERATED = "regenerated"
-REMEDY = "Fetch it again, or remove it to use the regenerated images."
+REMEDY = "Fetch it again from github.com/deepmind/dsprites-dataset, or remove it to use the regenerated images."
 FACTORS = 5  # of the sprite itself; variants add factors behind them
 
 
@@ -45,7 +45,6 @@ class DSprites(StoredDataset):
     file_name: ClassVar[str] = "dsprites.h5"
     npz_name: ClassVar[str] = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
     npz_md5: ClassVar[str] = "7da33b31b13a06f4b04a70402ce90c2e"
-    npz_url: ClassVar[str] = "github.com/deepmind/dsprites-dataset"
 
     @classmethod
     def prepared(cls, root: Path) -> Path | None:
@@ -65,7 +64,7 @@ class DSprites(StoredDataset):
         """
         npz = cls._npz(root) if source is None else source
         if npz is not None:
-            _check_md5(npz, cls.npz_md5, cls.npz_url)
+            check(npz, Remote(cls.npz_name, (), f"md5:{cls.npz_md5}"), REMEDY)
         attributes = {
             "name": DSprites.name,
             "source_checksum": f"md5:{cls.npz_md5}" if npz else "",
@@ -133,19 +132,6 @@ def read_npz(path: Path, images: int) -> Iterator[np.ndarray]:
         if block.max() > 1:
             raise UserError(f"{path} can't be read: its imgs hold other values than 0 and 1. {REMEDY}")
         yield np.packbits(block, axis=-1)
-
-
-def _check_md5(path: Path, expected: str, url: str) -> None:
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error}. {REMEDY}") from error
-    if found != expected:
-        raise UserError(
-            f"{path} is not the official file: expected md5 {expected}, found {found}. "
-            f"Fetch it again from {url}, or remove it to use the regenerated images."
-        )
 
 
 def bits(rows: Any) -> Any:
