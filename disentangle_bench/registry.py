@@ -51,6 +51,9 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "dsprites-noisy": "disentangle_bench.datasets.dsprites_noisy:DSpritesNoisy",
         "dsprites-scream": "disentangle_bench.datasets.dsprites_scream:DSpritesScream",
         "dsprites-circular": "disentangle_bench.datasets.dsprites_circular:DSpritesCircular",
+        "chairs3d": "disentangle_bench.datasets.chairs3d:Chairs3D",
+        "celeba": "disentangle_bench.datasets.celeba:CelebA",
+        "folder": "disentangle_bench.datasets.folder:Folder",
     },
     "metric": {
         "factor-vae": "disentangle_bench.metrics.factor_vae:METRIC",

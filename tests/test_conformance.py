@@ -21,7 +21,10 @@ BUILT_IN = [(kind, name) for kind in registry.KINDS for name in registry.BUILT_I
 
 @pytest.mark.parametrize(("kind", "name"), BUILT_IN, ids=[f"{kind}-{name}" for kind, name in BUILT_IN])
 def test_everything_built_in_conforms(kind, name, data_root):
-    findings = conformance.check(kind, registry.get(kind, name), data_root)
+    item = registry.get(kind, name)
+    if kind == "dataset" and item.prepared(data_root) is None:
+        pytest.skip(f"{name} is not prepared here; its own tests check it on miniature files")
+    findings = conformance.check(kind, item, data_root)
     assert findings
     assert [finding for finding in findings if finding.status != "passed"] == []
 

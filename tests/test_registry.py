@@ -51,7 +51,7 @@ def test_a_dataset_has_a_card(name):
     cls = registry.get("dataset", name)
     assert issubclass(cls, Dataset)
     card = (ROOT / "datasets" / f"{name}.md").read_text().lower()
-    assert all(word in card for word in ("licence", "checksum", "orientation"))
+    assert all(word in card for word in ("licence", "checksum", "known traps"))
 
 
 @pytest.mark.parametrize("name", registry.BUILT_IN["model"])

@@ -1,0 +1,117 @@
+"""CelebA's files: where they are, and what the lists among them say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from disentangle_bench.datasets.download import Remote, check
+from disentangle_bench.datasets.sources import locate
+from disentangle_bench.datasets.trees import Tree
+from disentangle_bench.errors import UserError
+
+# The authors give the files out after their terms are accepted, so none of them has an address here.
+IMAGES = Remote("img_align_celeba.zip", (), "md5:00d2c5bc6d35e252742224ab0c1e8fcb", 1_443_490_838)
+LIST = Remote("list_attr_celeba.txt", (), "md5:75e246fa4810816ffd6ee81facbd244c", 26_721_026)
+PARTITION = Remote("list_eval_partition.txt", (), "md5:d32c9cbf5e040fd4025c592c306e6668")
+HOME = "mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+
+PARTS = ("train", "valid", "test")  # 0, 1 and 2 in the partition list
+ATTRIBUTES = (
+    "5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs", "Big_Lips", "Big_Nose",
+    "Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair", "Bushy_Eyebrows", "Chubby", "Double_Chin", "Eyeglasses",
+    "Goatee", "Gray_Hair", "Heavy_Makeup", "High_Cheekbones", "Male", "Mouth_Slightly_Open", "Mustache", "Narrow_Eyes",
+    "No_Beard", "Oval_Face", "Pale_Skin", "Pointy_Nose", "Receding_Hairline", "Rosy_Cheeks", "Sideburns", "Smiling",
+    "Straight_Hair", "Wavy_Hair", "Wearing_Earrings", "Wearing_Hat", "Wearing_Lipstick", "Wearing_Necklace",
+    "Wearing_Necktie", "Young",
+)  # fmt: skip
+
+
+def find(files: tuple[Remote, Remote, Remote], root: Path, source: Path | None, name: str) -> tuple[Path, Path, Path]:
+    """The images (an archive or a folder), the attributes' list and the partition list, each checked.
+
+    They lie side by side or in the official folders Img, Anno and Eval: under `root`, `root/celeba`, or at `source`,
+    which is their folder or the images among them. name: the dataset's, for the message.
+    Raises `UserError` where one is missing or is not the official file.
+    """
+    images, attributes, partition = files
+    unpacked = images.file_name.removesuffix(".zip")
+    names = (images.file_name, f"Img/{images.file_name}", unpacked, f"Img/{unpacked}")
+    found = [locate(names, root, "celeba", source)]
+    beside = source
+    if source is not None and (not source.is_dir() or source.name == unpacked):
+        beside = source.absolute().parent
+        beside = beside.parent if beside.name == "Img" else beside
+    for remote, folder in ((attributes, "Anno"), (partition, "Eval")):
+        found.append(locate((remote.file_name, f"{folder}/{remote.file_name}"), root, "celeba", beside))
+    paths = [path for path in found if path is not None]
+    if len(paths) < len(found):
+        absent = ", ".join(remote.file_name for remote, path in zip(files, found, strict=True) if path is None)
+        raise UserError(
+            f"{name} needs {absent}, which {HOME} gives out after you have accepted its terms. Put it into "
+            f"{root / 'celeba'}, or run: disentangle-bench datasets prepare {name} --source PATH"
+        )
+    for remote, path in zip(files, paths, strict=True):
+        if not path.is_dir():
+            check(path, remote)
+    return paths[0], paths[1], paths[2]
+
+
+def images_in_order(tree: Tree, count: int) -> list[str]:
+    """The names of 000001.jpg to the last in the tree; `UserError` that names one that is missing or one too many."""
+    images = {os.path.basename(name): name for name in tree.names if name.endswith(".jpg")}
+    expected = [f"{i:06d}.jpg" for i in range(1, count + 1)]
+    remedy = f"It must hold 000001.jpg to {expected[-1]} and no other."
+    for wrong, what in ((set(expected) - images.keys(), "is missing"), (images.keys() - set(expected), "is extra")):
+        if wrong:
+            raise UserError(f"{tree.path}: {min(wrong)} {what}. {remedy}")
+    return [images[name] for name in expected]
+
+
+def read_attributes(path: Path, count: int) -> np.ndarray:  # int64 (count, 40) of 0 and 1
+    """list_attr_celeba.txt: a count, the attributes' names, and for each image its name and 40 times -1 or 1."""
+    lines = _lines(path)
+    for expected in ([str(count)], list(ATTRIBUTES)):
+        number, words = next(lines, (0, []))
+        if words != expected:
+            raise _unexpected(path, number, " ".join(expected), words)
+    table = np.empty((count, len(ATTRIBUTES)), dtype=np.int64)
+    for i in range(count):
+        number, words = next(lines, (0, []))
+        if words[:1] != [f"{i + 1:06d}.jpg"] or len(words) != 41 or not set(words[1:]) <= {"-1", "1"}:
+            raise _unexpected(path, number, f"{i + 1:06d}.jpg and 40 values, -1 or 1", words)
+        table[i] = [word == "1" for word in words[1:]]
+    _end(path, lines)
+    return table
+
+
+def check_partition(path: Path, sizes: tuple[int, ...]) -> None:
+    """`UserError` unless list_eval_partition.txt puts the first sizes[0] images in part 0, the next in 1, ...."""
+    lines, parts = _lines(path), np.repeat(np.arange(len(sizes)), sizes)
+    for i, part in enumerate(parts):
+        number, words = next(lines, (0, []))
+        if words != [f"{i + 1:06d}.jpg", str(part)]:
+            raise _unexpected(path, number, f"{i + 1:06d}.jpg {part}", words)
+    _end(path, lines)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The words of each line that has any, with its number."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            yield from ((number, line.split()) for number, line in enumerate(file, 1) if line.strip())
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}.") from error
+
+
+def _end(path: Path, lines: Iterator[tuple[int, list[str]]]) -> None:
+    for number, words in lines:
+        raise _unexpected(path, number, "no more lines", words)
+
+
+def _unexpected(path: Path, number: int, expected: str, words: list[str]) -> UserError:
+    found = f"line {number} is '{' '.join(words)[:80]}'" if words else "it ends"
+    return UserError(f"{path} is not the official file: expected {expected}, but {found}. Fetch it again from {HOME}.")
