@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,6 +28,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.0"
     asked: list[tuple[str, str | None]]
+    stalled: threading.Event  # until when `stall` keeps its connection open
 
     def do_GET(self) -> None:
         way, wanted = self.path.split("/")[1], self.headers["Range"]
@@ -53,6 +55,11 @@ class Handler(BaseHTTPRequestHandler):
         elif way == "shifted" and start:
             self.answer(206, body[1:], span=f"bytes {start + 1}-{len(DATA) - 1}/{len(DATA)}")
         else:
+            if way == "stall":
+                self.answer(200, body, sent=2_500_000)
+                self.wfile.flush()
+                self.stalled.wait(30)
+                return
             cut = (way == "cut" and first) or way == "always-cut"
             span = f"bytes {start}-{len(DATA) - 1}/{len(DATA)}" if start else None
             self.answer(206 if start else 200, body, span=span, sent=500_000 if cut else None)
@@ -79,7 +86,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server() -> Iterator[ThreadingHTTPServer]:
-    handler = type("Fresh", (Handler,), {"asked": []})
+    handler = type("Fresh", (Handler,), {"asked": [], "stalled": threading.Event()})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
@@ -254,6 +261,21 @@ def test_a_full_disk(site: str, tmp_path: Path) -> None:
     assert re.search(r"can't write .*data\.zip: file too large\. Free that place", ended.stdout), ended.stderr
     assert not (tmp_path / "data.zip").exists()
     assert fetch(remote(f"{site}/whole"), tmp_path).read_bytes() == DATA
+
+
+def test_a_killed_process(server: ThreadingHTTPServer, site: str, tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from disentangle_bench.datasets.download import Remote, fetch; "
+    code += "fetch(Remote('data.zip', (sys.argv[1],)), Path(sys.argv[2]))"
+    child = subprocess.Popen([sys.executable, "-c", code, f"{site}/stall", str(tmp_path)])
+    part, end = tmp_path / "data.zip.part", time.monotonic() + 30
+    while not (part.exists() and part.stat().st_size == 2 << 20) and time.monotonic() < end:
+        time.sleep(0.01)
+    child.kill()
+    child.wait()
+    server.RequestHandlerClass.stalled.set()
+    assert part.read_bytes() == DATA[: 2 << 20]  # the whole blocks of what had come
+    assert fetch(remote(f"{site}/whole"), tmp_path).read_bytes() == DATA
+    assert asked(server)[-1] == ("/whole", f"bytes={2 << 20}-")
 
 
 def test_check_of_a_local_file(tmp_path: Path) -> None:
