@@ -1,10 +1,13 @@
 """3D Chairs, CelebA and a user's own images, from miniature sources in exactly the documented formats."""
 
+import functools
 import io
 import itertools
 import pickle
 import shutil
+import threading
 from dataclasses import replace
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +137,22 @@ def test_other_chairs(tmp_path: Path, chairs: Files, added: Files, removed: str,
     with pytest.raises(UserError, match=message):
         TwoChairs.prepare(tmp_path)
     assert not (tmp_path / "chairs3d.h5").exists()
+
+
+def test_chairs_are_downloaded(tmp_path: Path, chairs: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "site").mkdir()
+    pack(tmp_path / "site/rendered_chairs.tar", chairs, "rendered_chairs/")
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path / "site")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/rendered_chairs.tar"
+        monkeypatch.setattr(Chairs3D, "remote", replace(Chairs3D.remote, urls=(url,)))
+        TwoChairs.prepare(tmp_path / "root")
+        server.shutdown()
+        thread.join()
+    assert (tmp_path / "root/chairs3d/rendered_chairs.tar").exists()
+    assert TwoChairs(tmp_path / "root").images(123)[0, 0, 9, 9] == 70 + 61
 
 
 def test_no_chairs_and_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def find(files: tuple[Remote, Remote, Remote], root: Path, source: Path | None, 
     if len(paths) < len(found):
         absent = ", ".join(remote.file_name for remote, path in zip(files, found, strict=True) if path is None)
         raise UserError(
-            f"{name} needs {absent}, which {HOME} gives out after you have accepted its terms. Put it into "
+            f"{name} needs {absent}, which {HOME} gives out after you have accepted its terms. Put that into "
             f"{root / 'celeba'}, or run: disentangle-bench datasets prepare {name} --source PATH"
         )
     for remote, path in zip(files, paths, strict=True):
