@@ -19,7 +19,7 @@ from disentangle_bench.contracts import Progress
 from disentangle_bench.datasets import storage
 from disentangle_bench.datasets.download import Remote, check
 from disentangle_bench.datasets.dsprites_geometry import SIDE, draw_grid
-from disentangle_bench.datasets.sources import npz_blocks
+from disentangle_bench.datasets.sources import locate, npz_blocks
 from disentangle_bench.datasets.stored import Reading, StoredDataset
 from disentangle_bench.errors import UserError
 
@@ -58,11 +58,11 @@ class DSprites(StoredDataset):
 
     @classmethod
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
-        """The official npz where it is given or lies in `root` or `root/dsprites`; else the images are redrawn.
+        """The official npz where it is given or `sources.locate` finds it; else the images are redrawn.
 
         377 MB are written. Raises `UserError` for an npz with another checksum.
         """
-        npz = cls._npz(root) if source is None else source
+        npz = locate((cls.npz_name,), root, DSprites.name, source)
         if npz is not None:
             check(npz, Remote(cls.npz_name, (), f"md5:{cls.npz_md5}"), REMEDY)
         attributes = {
