@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from disentangle_bench import registry
-from disentangle_bench.contracts import Comparison, Dataset, Metric
+from disentangle_bench.contracts import Comparison, Dataset, ImageMetric, Metric
 from disentangle_bench.errors import UserError
 from disentangle_bench.models.base import Model, ModelConfig
 
@@ -28,7 +28,7 @@ def test_a_registered_name_is_the_things_own_name_and_stands_in_the_readme(kind,
 )
 def test_a_metric_has_a_citation_and_a_card_with_all_its_protocols(kind, name):
     metric = registry.get(kind, name)
-    assert isinstance(metric, Metric if kind == "metric" else Comparison)
+    assert isinstance(metric, Metric | ImageMetric if kind == "metric" else Comparison)
     assert metric.cite
     card = (ROOT / "metrics" / f"{name}.md").read_text()
     assert all(f"`{protocol}`" in card for protocol in metric.protocols)
@@ -38,7 +38,7 @@ def test_the_readme_shows_what_oracle_codes_score_under_every_protocol():
     lines = (ROOT / "README.md").read_text().splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("| metric · protocol |"))
     rows = list(takewhile(lambda line: line.startswith("|"), lines[start + 2 :]))
-    metrics = {name: registry.get("metric", name) for name in registry.BUILT_IN["metric"]}
+    metrics = {name: registry.get("metric", name) for name in registry.metrics_of(Metric)}
     shown = [tuple(re.findall(r"`([^`]+)`", row)) for row in rows]
     assert shown == [(name, protocol) for name, metric in metrics.items() for protocol in metric.protocols]
     for (name, _), row in zip(shown, rows, strict=True):

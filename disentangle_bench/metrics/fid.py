@@ -23,8 +23,8 @@ class Protocol:
 
 PROTOCOLS = {"inception-10k": Protocol(10_000), "inception-50k": Protocol(50_000)}
 SLOW = {
-    "inception-10k": "20,000 images go through Inception, two hours on one core, a minute on a GPU",
-    "inception-50k": "100,000 images go through Inception, ten hours on one core, minutes on a GPU",
+    "inception-10k": "20,000 images go through Inception, two hours on one core, far less on a GPU",
+    "inception-50k": "100,000 images go through Inception, ten hours on one core, far less on a GPU",
 }
 
 
