@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -69,13 +68,19 @@ class InceptionFeatures:
             with path.open("rb") as file:
                 self.identity = hashlib.file_digest(file, "sha256").hexdigest()
             self.script = _is_script(path)
-            network: Any = torch.jit.load(path, self.device) if self.script else _state_network(path).to(self.device)
-        except UserError:
-            raise
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise _unusable(path, f"it can't be read ({reason})") from error
-        self.network = network.eval()
+            if self.script:
+                network: Any = torch.jit.load(path, "cpu")
+            else:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+        except OSError as error:
+            raise UserError(f"{path} can't be read: {error.strerror}.") from error
+        except Exception as error:  # whichever: it depends on the bytes; torch's words would advise to trust them
+            raise _unusable(
+                path, f"it is neither a state file nor a TorchScript module ({type(error).__name__})"
+            ) from error
+        if not self.script:
+            network = _with_state(state, path)
+        self.network = network.to(self.device).eval()
         asks = self.script and "return_features" in {argument.name for argument in network.forward.schema.arguments}
         self.options = {"return_features": True} if asks else {}
 
@@ -109,9 +114,8 @@ def _is_script(path: Path) -> bool:
         return any(Path(name).parts[1:2] == ("code",) for name in archive.namelist())
 
 
-def _state_network(path: Path) -> Inception:
+def _with_state(state: Any, path: Path) -> Inception:
     """The network with a state file's parameters; `UserError` unless their names and shapes are its own."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
     network = Inception()
     expected = network.state_dict()
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
