@@ -1,0 +1,47 @@
+"""A dataset's official files: found where the user has them and checked, else downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from disentangle_bench.contracts import Progress
+from disentangle_bench.datasets.download import Remote, check, fetch
+from disentangle_bench.datasets.sources import locate
+from disentangle_bench.errors import UserError
+
+
+def obtain(
+    remote: Remote, root: Path, name: str, source: Path | None, progress: Progress, unpacked: Sequence[str] = ()
+) -> Path:
+    """The official file of dataset `name`, or one of its unpacked forms; downloaded into `root/name` if need be.
+
+    source: as for `locate`. progress: of a download, in bytes. unpacked: the names that the file or folder has once it
+    is unpacked; only the official file itself can be compared with the published checksum.
+    Raises `UserError` for a `source` without it, a file with another size or checksum, and a download that fails.
+    """
+    path = locate((remote.file_name, *unpacked), root, name, source)
+    if path is None:
+        return fetch(remote, root / name, progress)
+    if path.name not in {Path(form).name for form in unpacked}:
+        check(path, remote, remedy(remote))
+    return path
+
+
+def obtain_gz(remotes: Sequence[Remote], root: Path, name: str, source: Path | None, progress: Progress) -> list[Path]:
+    """As `obtain`, for a dataset of several gzip files, each of which may be unpacked.
+
+    source: the folder that holds them; `UserError` where it is a file.
+    """
+    if source is not None and source.expanduser().is_file():
+        names = ", ".join(remote.file_name for remote in remotes)
+        raise UserError(f"--source {source} is one file; name the folder that holds {names}.")
+    return [
+        obtain(remote, root, name, source, progress, unpacked=(remote.file_name.removesuffix(".gz"),))
+        for remote in remotes
+    ]
+
+
+def remedy(remote: Remote) -> str:
+    """What to do about a copy of this file that is of no use."""
+    return f"Fetch {remote.file_name} again from {remote.urls[0]}."
