@@ -473,6 +473,15 @@ def test_cars3d_from_the_archive_and_from_the_tree(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("cars3d/*"))  # nothing was unpacked to the disk
 
 
+def test_disentanglement_libs_folders_are_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISENTANGLEMENT_LIB_DATA", str(tmp_path / "lib"))
+    (tmp_path / "lib/small_norb").mkdir(parents=True)
+    write_cars(tmp_path).rename(tmp_path / "lib/cars")
+    write_norb(tmp_path / "lib/small_norb")
+    assert len(prepared(TinyCars, tmp_path / "root")) == 18
+    assert len(prepared(TinyNORB, tmp_path / "root")) == 96
+
+
 def test_cars3d_order_and_resizing(tmp_path: Path) -> None:
     write_cars(tmp_path)
     data = prepared(TinyCars, tmp_path)
@@ -620,6 +629,7 @@ def test_mnist_test_images_are_another_dataset(tmp_path: Path) -> None:
         ("labels-idx1", gzip.compress(idx(2049, DIGITS + 1)), "it holds the value 10, expected 0 to 9"),
         ("labels-idx1", gzip.compress(idx(2049, DIGITS) + b"\1"), "it goes on after its data"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",  # a gzip's bytes hold the time
 )
 def test_mnist_damaged(file: str, content: bytes, words: str, tmp_path: Path) -> None:
     write_mnist(tmp_path)
