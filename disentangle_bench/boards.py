@@ -10,7 +10,7 @@ import pandas as pd
 from disentangle_bench import registry
 from disentangle_bench.calibration import calibrate
 from disentangle_bench.comparisons import compare
-from disentangle_bench.contracts import Dataset, Progress, silent
+from disentangle_bench.contracts import Dataset, ImageMetric, Progress, silent
 from disentangle_bench.display import Bar
 from disentangle_bench.errors import UserError
 from disentangle_bench.leaderboard import MetricFacts, leaderboard, read_published
@@ -46,7 +46,8 @@ def study_leaderboard(
     facts = {}
     for name, protocols in study.scoring.metrics.items():
         metric = registry.get("metric", name)
-        facts[name] = MetricFacts(metric.keys, metric.higher_is_better, tuple(protocols))
+        what = ("real images", "noise") if isinstance(metric, ImageMetric) else ("oracle codes", "random codes")
+        facts[name] = MetricFacts(metric.keys, metric.higher_is_better, tuple(protocols), ends=what)
     for name, protocols in study.comparisons.items():
         facts[name] = MetricFacts(("score",), True, tuple(protocols), comparison=True)
     table = leaderboard(records, facts, ends, read_published(published_folder(workspace)))

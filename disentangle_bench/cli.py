@@ -42,9 +42,9 @@ def run(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")] = False,
     retries: Annotated[int, typer.Option(min=0, help="How often a crashed trial is tried again.")] = 1,
     local: Annotated[bool, typer.Option("--local", help="Without Ray, one trial after the other.")] = False,
-    address: Annotated[str | None, typer.Option(help="A Ray cluster's address [default: Ray on this machine].")] = None,
-    cpus: Annotated[int | None, typer.Option(min=1, help="CPUs, and so threads, a trial [default: 1].")] = None,
-    gpus: Annotated[float | None, typer.Option(min=0, help="Share of a GPU a trial [default: 1 on CUDA].")] = None,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster's address (default: Ray on this machine).")] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="CPUs, and so threads, a trial (default: 1).")] = None,
+    gpus: Annotated[float | None, typer.Option(min=0, help="Share of a GPU a trial (default: 1 on CUDA).")] = None,
     concurrent: Annotated[int | None, typer.Option(min=1, help="Trials at a time at most.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved trials and stop.")] = False,
     plugin: Plugins = [],  # noqa: B006
@@ -201,9 +201,9 @@ def score(
     codes: Annotated[Path | None, typer.Option(help="Your own codes instead: (N, D), .npz or .npy.")] = None,
     factors: Annotated[Path | None, typer.Option(help="Their factors: (N, K) whole numbers, .npz or .npy.")] = None,
     metric: Annotated[
-        list[str], typer.Option(help="METRIC or METRIC/PROTOCOL; repeatable [default: all, robust].")
+        list[str], typer.Option(help="METRIC or METRIC/PROTOCOL; repeatable (default: all, robust).")
     ] = [],  # noqa: B006
-    seed: Annotated[int | None, typer.Option(min=0, help="The metric's seed [default: the trial's, or 0].")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The metric's seed (default: the trial's, or 0).")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="The metric's seeds: shows how far sampling moves a score.")] = 1,
     csv: Annotated[Path | None, typer.Option(help="Also write the numbers here.")] = None,
     results: Results = None,
@@ -243,7 +243,7 @@ def score(
 @app.command()
 def leaderboard(
     name: Annotated[str, typer.Argument(help="The study's name.")],
-    csv: Annotated[Path | None, typer.Option(help="Where to write it [default: the study's leaderboard.csv].")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Where to write it (default: the study's leaderboard.csv).")] = None,
     results: Results = None,
     data_root: Data = None,
     plugin: Plugins = [],  # noqa: B006

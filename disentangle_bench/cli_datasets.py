@@ -66,7 +66,7 @@ def prepare(
 
 @datasets_app.command()
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Datasets [default: all].")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Datasets (default: all).")] = None,
     data_root: Data = None,
     plugin: Plugins = [],  # noqa: B006
 ) -> None:
@@ -95,7 +95,7 @@ def verify(
 @datasets_app.command()
 def show(
     name: Name,
-    output: Annotated[Path | None, typer.Option(help="The picture [default: NAME.png].")] = None,
+    output: Annotated[Path | None, typer.Option(help="The picture (default: NAME.png).")] = None,
     data_root: Data = None,
     plugin: Plugins = [],  # noqa: B006
 ) -> None:

@@ -27,7 +27,7 @@ def tune(
     search_seed: Annotated[int, typer.Option(min=0, help="Of the drawing of candidates.")] = 0,
     local: Annotated[bool, typer.Option("--local", help="Without Ray, one after the other.")] = False,
     address: Annotated[str | None, typer.Option(help="A Ray cluster's address.")] = None,
-    cpus: Annotated[int | None, typer.Option(min=1, help="CPUs, and so threads, a candidate [default: 1].")] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="CPUs, and so threads, a candidate (default: 1).")] = None,
     gpus: Annotated[float | None, typer.Option(min=0, help="Share of a GPU a candidate.")] = None,
     concurrent: Annotated[int | None, typer.Option(min=1, help="Candidates at a time at most.")] = None,
     plugin: Plugins = [],  # noqa: B006

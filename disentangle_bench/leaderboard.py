@@ -48,6 +48,7 @@ class MetricFacts:
     higher_is_better: bool
     protocols: tuple[str, ...]  # those that the table shows
     comparison: bool = False  # of seeds by one another: it can select one of them
+    ends: tuple[str, str] = ("oracle codes", "random codes")  # what its ceiling and its floor are the scores of
 
 
 def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) -> pd.DataFrame:
@@ -101,9 +102,9 @@ def leaderboard(
     crashed and diverged ones, and `mean_failures_at_floor` takes each of those at the chance floor. ci95 is the
     percentile bootstrap interval of the mean (2,000 resamples, fixed seed), given from 5 seeds on. `rank` is one more
     than the number of models whose interval lies wholly above, so overlapping intervals tie. Rows `oracle codes` and
-    `random codes` show the ceiling and the floor themselves. For each comparison of seeds there is one more column: the
-    score of the one seed that it ranks first, a selection that needs no labels. Empty cells have no value: nothing is
-    NaN in the CSV.
+    `random codes`, or `real images` and `noise`, show the ceiling and the floor themselves. For each comparison of
+    seeds there is one more column: the score of the one seed that it ranks first, a selection that needs no labels.
+    Empty cells have no value: nothing is NaN in the CSV.
     """
     frame = scores_frame(records, facts)
     by = list(selections(facts))
@@ -114,7 +115,7 @@ def leaderboard(
         columns=[*GROUP, *NUMBERS, *by, "seeds", "repeats", "failures", "ci95", "numerics", "skipped"]
     )
     table[[*NUMBERS, *by]] = table[[*NUMBERS, *by]].astype(np.float64)
-    table = pd.concat([table, reference_rows(table)], ignore_index=True)
+    table = pd.concat([table, reference_rows(table, facts)], ignore_index=True)
     table = table.merge(
         published_values(published), how="left", on=["model", "configuration", "metric", "protocol", "key", "dataset"]
     )
@@ -182,11 +183,11 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
-def reference_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows for the oracle and the random encoder, from the ends that the models' rows carry."""
+def reference_rows(table: pd.DataFrame, facts: Mapping[str, MetricFacts]) -> pd.DataFrame:
+    """Rows for the ceiling and the floor, from the ends that the models' rows carry."""
     rows = []
     for names, group in table.dropna(subset=["floor", "ceiling"]).groupby(["dataset", "metric", "protocol", "key"]):
-        for model, end in (("oracle codes", "ceiling"), ("random codes", "floor")):
+        for model, end in zip(facts[group["metric"].iloc[0]].ends, ("ceiling", "floor"), strict=True):
             rows.append(
                 dict(zip(["dataset", "metric", "protocol", "key"], names, strict=True))
                 | {"model": model, "configuration": "", "code_source": "reference", "mean": group[end].iloc[0]}
@@ -257,13 +258,15 @@ def rich_tables(table: pd.DataFrame) -> Iterable[Table]:
     """The leaderboard for a terminal, one table a dataset × metric × protocol × key, within 100 columns.
 
     The columns rank, sampling (the metric's own standard deviation on one encoder) and published are shown where they
-    hold anything.
+    hold anything; the reason why a score is missing stands below.
     """
     for (dataset, metric, protocol, key), group in table.groupby(["dataset", "metric", "protocol", "key"], sort=False):
         name = f"{metric} · {protocol}" + ("" if key == "score" else f" · {key}")
         rows = [cells({str(name): value for name, value in row.items()}) for row in group.to_dict("records")]
         columns = [c for c in SHOWN if c not in ("rank", "sampling", "published") or any(row[c] for row in rows)]
-        shown = Table(title=f"{dataset} · {name}", title_justify="left")
+        reasons = [str(reason) for reason in group["skipped"].dropna().unique() if reason]
+        caption = f"no score: {'; '.join(reasons)}" if reasons else None
+        shown = Table(title=f"{dataset} · {name}", title_justify="left", caption=caption, caption_justify="left")
         for column in columns:
             text = column in ("model", "codes from")
             shown.add_column(column, justify="left" if text else "right", overflow="fold" if text else "ellipsis")

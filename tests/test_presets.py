@@ -1,4 +1,4 @@
-"""The presets: each loads, expands to its trials, cites its source, and its models train on images of the right shape."""
+"""The presets: each expands to its trials, cites its source, and its models train on images of the right shape."""
 
 import hashlib
 from pathlib import Path

@@ -125,3 +125,25 @@ def test_noise_is_the_floor_and_real_images_are_the_ceiling(place, judged):
 def test_stored_codes_cannot_be_judged_as_images():
     with pytest.raises(UserError, match="frechet-random judges images, not codes"):
         score_rows(None, ["frechet-random"])
+
+
+# --- on datasets without factors
+
+
+def test_a_dataset_without_factors_gets_scores_of_codes_and_images_and_a_reason_for_the_rest(place, tmp_path):
+    config = load_study(
+        None,
+        {"models": "c-infogan", "datasets": "digits", "seeds": "0"},
+        ["steps=2", "metrics={factor-vae: [robust], unsupervised: [robust], label-accuracy: ['700']}"],
+    )
+    trial = plan(config, place, load_datasets(config, place)).trials[0]
+    record = run_trial(trial, place, TrialOptions(Scoring(dict(config.metrics))))
+    assert record.status == "finished"
+    assert record.scores["factor-vae"]["robust"] == {
+        "skip": "digits has no factors: its images are annotated with their digit alone"
+    }
+    assert record.scores["unsupervised"]["robust"]["mutual_information"] >= 0
+    assert 0 <= record.scores["label-accuracy"]["700"]["score"] <= 1
+    assert record.scores["label-accuracy"]["700"]["real"] > 0.9
+    assert (record.classes, record.image_shape, record.evaluated) == (10, (1, 28, 28), (1797, 1797))
+    assert (place.trial(trial.id) / "samples.png").exists()

@@ -108,5 +108,6 @@ METRIC = Metric(
     protocols=PROTOCOLS,
     keys=("total_correlation", "wasserstein_correlation", "mutual_information"),
     higher_is_better=False,
+    needs_factors=False,
     range=(0.0, math.inf),
 )
