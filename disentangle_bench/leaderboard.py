@@ -33,7 +33,7 @@ COLUMNS = [
     "mean", "sd", "median", "iqm", "ci95_low", "ci95_high", "ci95", "min", "max", "seeds", "sampling_sd", "repeats",
     "failures",
     "mean_failures_at_floor", "floor", "ceiling", "published", "published_spread", "published_source",
-    "numerics", "skipped",
+    "numerics", "skipped", "evaluated",
 ]  # fmt: skip
 
 Ends = Mapping[tuple[str, str, str, int], Mapping[str, Mapping[str, float]]]
@@ -67,6 +67,7 @@ def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) ->
             "status": record.status,
             "code_width": record.code_width,
             "numerics": " ".join(str(value) for value in record.spec.numerics.model_dump().values()),
+            "evaluated": sampled(record),
         }
         for column, (name, protocol) in criteria.items():
             base[column] = record.scores.get(name, {}).get(protocol, {}).get("score")
@@ -83,6 +84,13 @@ def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) ->
                     | {"sampling_sd": sampling.get(key), "repeats": sampling.get("repeats")}
                 )
     return pd.DataFrame(rows)
+
+
+def sampled(record: Record) -> str:
+    """Which part of a virtual dataset was encoded and scored, in words; "" where all of it was."""
+    if record.evaluated is None or record.evaluated[0] == record.evaluated[1]:
+        return ""
+    return "{:,} of {:,} images".format(*record.evaluated)
 
 
 def selections(facts: Mapping[str, MetricFacts]) -> dict[str, tuple[str, str]]:
@@ -104,7 +112,7 @@ def leaderboard(
     than the number of models whose interval lies wholly above, so overlapping intervals tie. Rows `oracle codes` and
     `random codes`, or `real images` and `noise`, show the ceiling and the floor themselves. For each comparison of
     seeds there is one more column: the score of the one seed that it ranks first, a selection that needs no labels.
-    Empty cells have no value: nothing is NaN in the CSV.
+    `evaluated` says which part of a virtual dataset was scored. Empty cells have no value: nothing is NaN in the CSV.
     """
     frame = scores_frame(records, facts)
     by = list(selections(facts))
@@ -112,7 +120,7 @@ def leaderboard(
         return pd.DataFrame(columns=[*COLUMNS, *by])
     rows = [summary(dict(zip(GROUP, names, strict=True)), group, ends, by) for names, group in frame.groupby(GROUP)]
     table = pd.DataFrame(rows).reindex(
-        columns=[*GROUP, *NUMBERS, *by, "seeds", "repeats", "failures", "ci95", "numerics", "skipped"]
+        columns=[*GROUP, *NUMBERS, *by, "seeds", "repeats", "failures", "ci95", "numerics", "skipped", "evaluated"]
     )
     table[[*NUMBERS, *by]] = table[[*NUMBERS, *by]].astype(np.float64)
     table = pd.concat([table, reference_rows(table, facts)], ignore_index=True)
@@ -145,6 +153,7 @@ def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends, by: list[str
         "ceiling": end.get(names["key"], {}).get("ceiling"),
         "numerics": numerics[0] if len(numerics) == 1 else f"mixed: {'; '.join(numerics)}",
         "skipped": next((reason for reason in finished["skip"] if reason), ""),
+        "evaluated": next((part for part in group["evaluated"] if part), ""),
         "ci95": "no score",
     }
     if not len(values):
@@ -258,14 +267,17 @@ def rich_tables(table: pd.DataFrame) -> Iterable[Table]:
     """The leaderboard for a terminal, one table a dataset × metric × protocol × key, within 100 columns.
 
     The columns rank, sampling (the metric's own standard deviation on one encoder) and published are shown where they
-    hold anything; the reason why a score is missing stands below.
+    hold anything; the reason why a score is missing, and which part
+    of a virtual dataset was scored, stand below.
     """
     for (dataset, metric, protocol, key), group in table.groupby(["dataset", "metric", "protocol", "key"], sort=False):
         name = f"{metric} · {protocol}" + ("" if key == "score" else f" · {key}")
         rows = [cells({str(name): value for name, value in row.items()}) for row in group.to_dict("records")]
         columns = [c for c in SHOWN if c not in ("rank", "sampling", "published") or any(row[c] for row in rows)]
         reasons = [str(reason) for reason in group["skipped"].dropna().unique() if reason]
-        caption = f"no score: {'; '.join(reasons)}" if reasons else None
+        notes = [f"no score: {'; '.join(reasons)}"] if reasons else []
+        notes += [f"scored on {part}" for part in group["evaluated"].dropna().unique() if part]
+        caption = "\n".join(notes) or None
         shown = Table(title=f"{dataset} · {name}", title_justify="left", caption=caption, caption_justify="left")
         for column in columns:
             text = column in ("model", "codes from")

@@ -1,6 +1,7 @@
 """The shipped checks: everything built in passes them, and each finds the fault that it is there for, in words."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -274,3 +275,19 @@ def test_the_command_checks_a_users_file(tmp_path, command):
     assert "draw from torch's global generator" in " ".join(done.stdout.split())
     assert command("check", plugins=False).returncode == 2
     assert command("check", "none.py", plugins=False).returncode == 2
+
+
+def test_no_dataset_is_left_out():
+    """What needs a download is checked on small files in its format; all four of MPI3D are one class by another name."""
+    own = {
+        "test_datasets_variants": ["dsprites-scream"],
+        "test_datasets_images": ["chairs3d", "celeba", "folder"],
+        "test_datasets_arrays": ["shapes3d", "cars3d", "smallnorb", "mnist"],
+    }
+    mpi3d = [name for name in registry.BUILT_IN["dataset"] if name.startswith("mpi3d-")]
+    drawn = ["dsprites", "dsprites-32", "dsprites-color8", "dsprites-color", "dsprites-noisy", *DRAWN]
+    assert sorted(sum(own.values(), mpi3d + drawn)) == sorted(registry.BUILT_IN["dataset"])
+    for module, names in own.items():
+        text = (Path(__file__).parent / f"{module}.py").read_text()
+        assert "conformance" in text
+        assert all(registry.get("dataset", name).__name__ in text for name in names), module

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from disentangle_bench import registry
+from disentangle_bench import conformance, registry
 from disentangle_bench.codes import DeviceImages, encode_grid
 from disentangle_bench.contracts import CodeTable, Dataset
 from disentangle_bench.datasets import load, virtual
@@ -146,6 +146,11 @@ def test_the_sprite_inverts_a_patch_mixed_with_a_colour(painted: Path) -> None:
     colour = numbers[0, 2:].view(np.uint8)[:3].astype(int)
     patch = data.picture[top : top + 64, left : left + 64].transpose(2, 0, 1).astype(int)
     assert np.array_equal(seen, (patch + colour[:, None, None]) // 2)
+
+
+def test_the_scream_conforms(painted: Path) -> None:
+    findings = conformance.check("dataset", DSpritesScream, painted)
+    assert [finding for finding in findings if finding.status != "passed"] == []
 
 
 def test_the_picture_must_be_one(data_root: Path, tmp_path: Path) -> None:

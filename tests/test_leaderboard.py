@@ -236,3 +236,9 @@ def test_a_published_table_without_its_columns_gets_a_sentence(tmp_path):
     (tmp_path / "bad.csv").write_text("model,value\nx,1\n")
     with pytest.raises(UserError, match=r"bad\.csv lacks the column 'configuration'"):
         read_published(tmp_path)
+
+
+def test_a_virtual_dataset_says_which_part_of_it_was_scored():
+    table, models = board([record("gan").model_copy(update={"evaluated": (10, 5_120)})])
+    assert models.loc["gan", "evaluated"] == "10 of 5,120 images"
+    assert any("scored on 10 of 5,120 images" in str(shown.caption) for shown in rich_tables(table))
