@@ -278,7 +278,7 @@ def test_the_command_checks_a_users_file(tmp_path, command):
 
 
 def test_no_dataset_is_left_out():
-    """What needs a download is checked on small files in its format; all four of MPI3D are one class by another name."""
+    """What needs a download is checked on small files in its format; the four of MPI3D are one class by four names."""
     own = {
         "test_datasets_variants": ["dsprites-scream"],
         "test_datasets_images": ["chairs3d", "celeba", "folder"],
