@@ -136,7 +136,9 @@ def measure_faces(root: Path, number: int, index: torch.Tensor) -> tuple[list[di
         row: dict[str, Any] = {"what": what}
         if ahead:
             start = time.perf_counter()
-            storage.warm(dataset.stored).join()
+            reading = storage.warm(dataset.stored)
+            assert reading is not None, "the file should have been cold"
+            reading.join()
             row["read_ahead_s"] = time.perf_counter() - start
         rows.append(row | {"ours": timed_without_warming(dataset, index)})
     workers = [Worker(reader, str(root), number) for _ in range(3)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from disentangle_bench.trainer import Intervals
 from disentangle_bench.trial import Metrics, Scoring, TrialOptions, existing_record, has_codes, missing_scores
 
 STUDY_FORMAT = 1
+WITHOUT_FACTORS: Metrics = {"unsupervised": ["robust"], "frechet-random": ["conv-1k"]}
 State = Literal["finished", "diverged", "failed", "running", "interrupted", "waiting"]
 
 
@@ -64,13 +65,20 @@ def prepare_metrics(
             metric.prepare(workspace.data, progress)
 
 
+def metrics_for(config: StudyConfig, data: Iterable[Dataset]) -> Metrics:
+    """The study's metrics; where it names none, and a dataset has no factors to score by, those that need none, too."""
+    if "metrics" in config.model_fields_set or all(each.factor_names for each in data):
+        return dict(config.metrics)
+    return config.metrics | WITHOUT_FACTORS
+
+
 def plan(config: StudyConfig, workspace: Workspace, data: dict[str, Dataset]) -> Study:
     """The study that the configuration asks for, joined with what it already holds.
 
     More models, datasets, seeds or metrics extend a study. Any other change to a cell that has records raises
     `UserError` with the difference.
     """
-    scoring = Scoring(dict(config.metrics), config.repeats)
+    scoring = Scoring(metrics_for(config, data.values()), config.repeats)
     trials = resolve_trials(config, data)
     new = Study(config.name, config.description, scoring, dict(config.comparisons), config.intervals, trials)
     path = study_file(workspace, config.name)

@@ -628,3 +628,20 @@ def test_disk_full_for_real(tmp_path: Path) -> None:
     said, _ = process.communicate(timeout=60)
     assert f"can't write {tmp_path / 'dsprites.h5'}: file too large" in said
     assert {p.name for p in tmp_path.iterdir()} <= {".dsprites.h5.lock"}
+
+
+def test_a_cold_file_is_read_ahead_and_a_warm_one_is_not(tiny: Path) -> None:
+    data = Tiny(tiny.parent)
+    assert data.rows.max() == 255  # every page was touched
+    assert storage.cached_blocks(data.rows).all()
+    assert storage.warm(data.stored) is None
+    del data
+    with tiny.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    data = Tiny(tiny.parent)
+    reading = storage.warm(data.stored)
+    if reading is None:
+        pytest.skip("this file system keeps what it was told to forget")
+    reading.join()
+    assert storage.cached_blocks(data.rows).all()

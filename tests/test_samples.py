@@ -147,3 +147,13 @@ def test_a_dataset_without_factors_gets_scores_of_codes_and_images_and_a_reason_
     assert record.scores["label-accuracy"]["700"]["real"] > 0.9
     assert (record.classes, record.image_shape, record.evaluated) == (10, (1, 28, 28), (1797, 1797))
     assert (place.trial(trial.id) / "samples.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "settings", "added"),
+    [("digits", [], True), ("tiny", [], False), ("digits", ["metrics={mig: [robust]}"], False)],
+)
+def test_by_default_a_dataset_without_factors_is_scored_by_what_needs_none(dataset, settings, added, place):
+    config = load_study(None, {"models": "infogan-original", "datasets": dataset, "seeds": "0"}, settings)
+    metrics = plan(config, place, load_datasets(config, place)).scoring.metrics
+    assert ("unsupervised" in metrics and "frechet-random" in metrics) == added

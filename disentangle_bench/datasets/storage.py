@@ -8,8 +8,10 @@ writes hide the reason for a failure (a full disk) when the file closes.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import math
+import mmap
 import os
 import re
 import threading
@@ -159,23 +161,40 @@ def read_tables(path: Path, name: str) -> dict[str, np.ndarray]:
         raise damaged(path, name, "an HDF5 file with its tables", str(error)) from error
 
 
-def warm(stored: Stored) -> threading.Thread:
-    """Read the whole file into the system's cache from a thread, so that random rows need not wait for the disk.
+def warm(stored: Stored) -> threading.Thread | None:
+    """Read what is not in memory yet into the system's cache, from a thread that is returned; None where all of it is.
 
-    In the file's order a disk gives many times as much as in random order. A system's own way to ask for it
-    (posix_fadvise) stops after a few hundred kilobytes on Linux. Does nothing for a file that would not fit.
+    In the file's order a disk gives many times as much as in the random order of training. A system's own way to ask
+    for that (posix_fadvise) stops after a few hundred kilobytes on Linux. A file that would not fit is left alone.
     """
+    absent = np.flatnonzero(~cached_blocks(stored.rows))
+    if not len(absent) or stored.rows.nbytes > memory_bytes() // 2:
+        return None
+    flat = stored.rows.reshape(-1)
 
     def read() -> None:
-        buffer = bytearray(READ_AHEAD)
-        with stored.path.open("rb", buffering=0) as file:
-            while file.readinto(buffer):
-                pass
+        for block in absent:
+            flat[block * READ_AHEAD : (block + 1) * READ_AHEAD : mmap.PAGESIZE].max()  # touches each page
 
-    fits = stored.rows.nbytes < memory_bytes() // 2
-    thread = threading.Thread(target=read if fits else lambda: None, name="read ahead", daemon=True)
+    thread = threading.Thread(target=read, name="read ahead", daemon=True)
     thread.start()
     return thread
+
+
+def cached_blocks(rows: np.ndarray) -> np.ndarray:
+    """Whether each `READ_AHEAD` bytes of a mapped array are in memory, bool; all False where the system can't tell."""
+    blocks = -(-rows.nbytes // READ_AHEAD)
+    mincore = getattr(ctypes.CDLL(None), "mincore", None)
+    start = rows.ctypes.data % mmap.PAGESIZE  # of the array in its first page
+    pages = -(-(start + rows.nbytes) // mmap.PAGESIZE)
+    found = np.zeros(pages, dtype=np.uint8)
+    address, length = ctypes.c_void_p(rows.ctypes.data - start), ctypes.c_size_t(start + rows.nbytes)
+    if mincore is None or mincore(address, length, found.ctypes.data_as(ctypes.c_void_p)):
+        return np.zeros(blocks, dtype=bool)
+    missing = np.flatnonzero(found & 1 == 0)
+    result = np.ones(blocks, dtype=bool)
+    result[np.clip(missing * mmap.PAGESIZE - start, 0, rows.nbytes - 1) // READ_AHEAD] = False
+    return result
 
 
 def memory_bytes() -> int:
