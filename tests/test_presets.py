@@ -73,7 +73,12 @@ def test_a_preset_expands_to_its_trials_and_cites_its_source(preset):
         assert all(trial.configuration.startswith(dataset.removesuffix("-train")) for trial in trials)
 
 
-@pytest.mark.parametrize("preset", sorted(TRIALS))
+LARGE = {"ib-gan-celeba", "ib-gan-chairs3d", "infogan-cr-dsprites", "locatello-dsprites", "mini", "infogan-mnist"}
+
+
+@pytest.mark.parametrize(
+    "preset", [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in sorted(TRIALS)]
+)
 def test_a_presets_models_train_20_steps(preset, tmp_path):
     config = load_study(preset, {}, ["batch_size=4"])
     data = {name: stand_in(name) for name in config.datasets}
@@ -83,7 +88,7 @@ def test_a_presets_models_train_20_steps(preset, tmp_path):
         settings = settings.model_copy(update={"steps": 20})
         model = build_model(cls, settings, data[trial.dataset].image_shape, 0, data[trial.dataset].classes())
         images = DeviceImages(data[trial.dataset], model.device, model.image_range)
-        with threads(2):
+        with threads(1):
             trainer = Trainer(model, images, settings, 0, trial.id, tmp_path / f"{trial.id}.pt")
             trainer.train(Intervals(log=10, diagnose=20))
         assert trainer.step == 20
