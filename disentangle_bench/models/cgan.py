@@ -69,7 +69,7 @@ class CGAN(Model):
     Fakes have their batch's labels. The paper describes the layers; that its joint layer of 1,200 is dense, the dropout
     and the schedule (rate, momentum, batch) are as we remember them, unverified, and the number of steps and the time
     in which momentum rises are ours. Initial weights are those of the code of Goodfellow et al. 2014, which the paper
-    builds on. G's loss is the non-saturating one. On scikit-learn's digits this configuration diverges within 200 steps,
+    builds on. G's loss is the non-saturating one. On scikit-learn's digits this configuration diverges in 200 steps,
     as D knows its 1,797 images by then; on MNIST it has not been tried.
 
     A GAN has no encoder. A dense one, which is ours and sees no labels, is trained on detached fakes to reconstruct z,
