@@ -53,10 +53,11 @@ def check(kind: Kind, subject: Any, data: Path | None = None) -> list[Finding]:
 
         findings = run(kind, subject.name, datasets.CHECKS, datasets.Subject(subject, data))
     else:
-        from disentangle_bench.conformance import metrics
+        from disentangle_bench.conformance import image_metrics, metrics
 
-        of_metric = metrics.IMAGE_CHECKS if isinstance(subject, ImageMetric) else metrics.CHECKS
-        findings = run(kind, subject.name, of_metric if kind == "metric" else metrics.COMPARISON_CHECKS, subject)
+        if isinstance(subject, ImageMetric):
+            return run(kind, subject.name, image_metrics.CHECKS, subject)
+        findings = run(kind, subject.name, metrics.CHECKS if kind == "metric" else metrics.COMPARISON_CHECKS, subject)
     if findings[1:] and all(finding.status == "skipped" for finding in findings[1:]):  # the first reads declarations
         reason = findings[1].message
         return [Finding(kind, subject.name, "was checked", "failed", f"every check was skipped: {reason}")]

@@ -142,8 +142,6 @@ CHECKS = [
     declares, gives_scores, survives_odd_codes, repeats, leaves_its_input, knows_its_direction, names_bad_columns,
 ]  # fmt: skip
 
-IMAGE_CHECKS = [declares]
-
 
 def compares(comparison: Comparison) -> None:
     """Models that agree code by code score higher than those whose codes have nothing to do with one another."""
