@@ -46,8 +46,8 @@ def study_leaderboard(
     facts = {}
     for name, protocols in study.scoring.metrics.items():
         metric = registry.get("metric", name)
-        what = ("real images", "noise") if isinstance(metric, ImageMetric) else ("oracle codes", "random codes")
-        facts[name] = MetricFacts(metric.keys, metric.higher_is_better, tuple(protocols), ends=what)
+        of_codes = not isinstance(metric, ImageMetric)
+        facts[name] = MetricFacts(metric.keys, metric.higher_is_better, tuple(protocols), of_codes=of_codes)
     for name, protocols in study.comparisons.items():
         facts[name] = MetricFacts(("score",), True, tuple(protocols), comparison=True)
     table = leaderboard(records, facts, ends, read_published(published_folder(workspace)))

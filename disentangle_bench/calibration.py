@@ -31,8 +31,8 @@ def calibrate(dataset: Dataset, metric: str, protocol: str, width: int, cache: P
     floor: the mean over 5 tables of independent standard normal codes, (N, width).
     ceiling: the true factors as codes, standardised. Factor values with identical images count as one, as no encoder
         can tell them apart.
-    For a metric of images the floor is uniform noise and the ceiling real images, drawn anew; a protocol that takes
-    minutes has neither.
+    For a metric of images the floor is uniform noise, once, and the ceiling real images, drawn anew; a protocol that
+    takes minutes has neither.
     cache: a folder for one JSON file a result, which is reused while the dataset's content and the metric's source are
         unchanged, and made again where it is damaged; None keeps nothing.
 
@@ -89,8 +89,8 @@ def _measure_images(dataset: Dataset, metric: ImageMetric, protocol: str, cache:
     with tempfile.TemporaryDirectory() as folder:
         root = cache if cache is not None else Path(folder)
         noise, real = Noise(dataset, root), RealImages(dataset, root)
-        floors = [score_images(metric.name, noise, protocol, seed) for seed in FLOOR_SEEDS]
-        return _ends(metric.keys, floors, score_images(metric.name, real, protocol, 0))
+        floor = score_images(metric.name, noise, protocol, 0)
+        return _ends(metric.keys, [floor], score_images(metric.name, real, protocol, 0))
 
 
 def _ends(keys: Sequence[str], floors: Sequence[dict[str, Any]], ceiling: dict[str, Any]) -> Calibration:

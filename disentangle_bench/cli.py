@@ -12,7 +12,7 @@ from rich.table import Table
 
 from disentangle_bench import datasets as dataset_package
 from disentangle_bench import registry
-from disentangle_bench.cli_datasets import datasets_app
+from disentangle_bench.cli_datasets import datasets_app, is_there
 from disentangle_bench.cli_options import Data, Plugins, Results, listing, workspace
 from disentangle_bench.cli_tune import tune
 from disentangle_bench.display import Bar, console, duration
@@ -305,9 +305,7 @@ def check(
     ]
     root = dataset_package.data_root(data_root)
     absent = [
-        name
-        for kind, name in subjects
-        if kind == "dataset" and name in before[kind] and registry.get(kind, name).prepared(root) is None
+        name for kind, name in subjects if kind == "dataset" and name in before[kind] and not is_there(name, root)
     ]
     subjects = [(kind, name) for kind, name in subjects if kind != "dataset" or name not in absent]
     findings: list[conformance.Finding] = []

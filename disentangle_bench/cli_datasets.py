@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from disentangle_bench import datasets, registry
 from disentangle_bench.cli_options import Data, Plugins, listing
+from disentangle_bench.contracts import Dataset
 from disentangle_bench.display import Bar, console, duration
 from disentangle_bench.errors import UserError
 
@@ -23,14 +25,18 @@ def list_datasets(context: typer.Context, data_root: Data = None, plugin: Plugin
     root = datasets.data_root(data_root)
     table = listing(plugin, "dataset", "what it holds", "images", "factors", "prepared")
     table.columns[0].no_wrap = True
-    for name in registry.names("dataset"):
+    for name in datasets.names(root):
         cls = registry.get("dataset", name)
         shape = "×".join(map(str, getattr(cls, "image_shape", ())))
         factors = ", ".join(f"{n} {s}" for n, s in zip(cls.factor_names, cls.factor_sizes, strict=True))
         if len(cls.factor_names) > 10:
             factors = f"{len(cls.factor_names)} attributes"
-        path = cls.prepared(root)
-        table.add_row(name, cls.description, shape, factors or "none", path.name if path else "no")
+        try:
+            path = cls.prepared(root)
+            state = path.name if path else "no"
+        except UserError:
+            state = f"damaged: datasets verify {name}"
+        table.add_row(name, cls.description, shape, factors or "none", state)
     console().print(table)
     console().print(f"data root  {root}\nprepare one with  disentangle-bench datasets prepare NAME", markup=False)
 
@@ -59,9 +65,23 @@ def prepare(
         again = f" Delete it to read {source} instead." if source else ""
         console().print(f"{name} is there already: {before}{again}", markup=False)
         return
+    if source and "source" not in inspect.signature(cls.prepare).parameters:
+        raise UserError(f"--source {source}: {name} is made without one; leave it out.")
     with Bar(f"preparing {name}") as progress:
-        path = cls.prepare(root, progress, **({"source": source} if source else {}))
+        path = cls.prepare(root, progress, **({"source": source.expanduser()} if source else {}))
     console().print(f"{name} prepared in {duration(time.perf_counter() - started)}: {path}", markup=False)
+    console().print(summary(datasets.load(name, root, prepare=False)), markup=False)
+
+
+def summary(dataset: Dataset) -> str:
+    """What a dataset turned out to hold, in a line."""
+    factors = ", ".join(f"{n} {s}" for n, s in zip(dataset.factor_names, dataset.factor_sizes, strict=True))
+    if len(dataset.factor_names) > 10:
+        factors = f"{len(dataset.factor_names)} attributes"
+    kind = "a full grid of" if dataset.full_grid else "factors"
+    shape = "×".join(map(str, dataset.image_shape))
+    classes = f"; {dataset.classes()} classes" if dataset.classes() else ""
+    return f"{len(dataset):,} images of {shape}; {f'{kind} {factors}' if factors else 'no factors'}{classes}"
 
 
 @datasets_app.command()
@@ -74,7 +94,7 @@ def verify(
     for path in plugin:
         registry.load_plugin(path)
     root = datasets.data_root(data_root)
-    chosen = names or [name for name in registry.names("dataset") if registry.get("dataset", name).prepared(root)]
+    chosen = names or [name for name in datasets.names(root) if is_there(name, root)]
     if not chosen:
         raise UserError(f"nothing is prepared under {root}; make a dataset with `disentangle-bench datasets prepare`.")
     damaged = []
@@ -90,6 +110,14 @@ def verify(
             console().print(f"{name}: as it was prepared, sha256 {dataset.checksum}", markup=False)
     if damaged:
         raise typer.Exit(2)
+
+
+def is_there(name: str, root: Path) -> bool:
+    """Whether a dataset is prepared, be it damaged."""
+    try:
+        return registry.get("dataset", name).prepared(root) is not None
+    except UserError:
+        return True
 
 
 @datasets_app.command()

@@ -96,6 +96,8 @@ def parse_seeds(value: Any) -> Any:
 
 def parse_names(value: Any) -> Any:
     """Names as a list, from a list or a comma-separated string."""
+    if isinstance(value, list):  # YAML reads a protocol's name such as 200 as a number
+        return [str(part) if isinstance(part, int) and not isinstance(part, bool) else part for part in value]
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
@@ -245,7 +247,7 @@ def resolve_configs(study: StudyConfig, model: str, dataset: str) -> dict[str, M
     cls: type[Model] = registry.get("model", model)
     name = study.configuration
     if name == AUTO:
-        candidates = [dataset, "small", "default", *cls.configurations]
+        candidates = [dataset, *registry.families(dataset), "small", "default", *cls.configurations]
         name = next(candidate for candidate in candidates if candidate in cls.configurations)
     if name not in cls.configurations:
         raise unknown(f"configuration of {model}", name, cls.configurations)
@@ -277,8 +279,12 @@ def resolve_trials(study: StudyConfig, datasets: Mapping[str, Dataset]) -> list[
         dataset = datasets[dataset_name]
         for model in study.models:
             for name, config in resolve_configs(study, model, dataset_name).items():
+                cls: type[Model] = registry.get("model", model)
+                if cls.conditional and dataset.classes() < 2:
+                    has = "has no labels" if not dataset.classes() else "has a single class"
+                    raise UserError(f"{model} is given class labels, and {dataset_name} {has}; choose another dataset.")
                 try:
-                    build_model(registry.get("model", model), config, dataset.image_shape, 0, dataset.classes())
+                    build_model(cls, config, dataset.image_shape, 0, dataset.classes())
                 except (RuntimeError, MemoryError) as error:
                     raise UserError(f"{model} can't be built with this configuration: {first_line(error)}") from error
                 trials += [

@@ -255,6 +255,18 @@ class CodeTable:
             rows[groups] = order[start[value][:, None] + rng.integers(bound, size=(len(groups), size))]
         return rows
 
+    def without_company(self) -> str | None:
+        """The reason why groups that share a factor's value would say nothing; None where they do.
+
+        Where most images are the only one with their value of a factor, such a group is one image over and over, and
+        every code is constant on it.
+        """
+        for k in self.varying_factors:
+            _, number, _, count = self._by_value[k]
+            if (count[number] == 1).mean() > 0.5:
+                return f"most values of factor '{self.factor_names[k]}' occur in a single image"
+        return None
+
     def merge_same_images(self) -> CodeTable:
         """This table with the factor values that give identical images counted as one value."""
         if not self.same_image:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from disentangle_bench.contracts import Progress as ProgressFunction
+
+LINE_SECONDS = 30.0
 
 
 def console(stderr: bool = False) -> Console:
@@ -29,17 +32,26 @@ def duration(seconds: float) -> str:
 
 
 class Bar:
-    """A progress bar on stderr for one task, shown only once the task takes longer than a moment."""
+    """A progress bar on stderr for one task; in a file or a pipe, a line now and then."""
 
     def __init__(self, title: str) -> None:
         self.title = title
+        self.begun = self.told = time.monotonic()
         self.progress: Progress | None = None
 
     def __enter__(self) -> ProgressFunction:
         return self.update
 
     def update(self, done: int, total: int) -> None:
-        """Draw the bar; a `Progress` function."""
+        """Draw the bar; a `Progress` function. Without a terminal, a line every half minute."""
+        if not console(stderr=True).is_terminal:
+            now = time.monotonic()
+            if now - self.told >= LINE_SECONDS:
+                self.told = now
+                share = done / total if total else 0.0
+                left = f", {duration((now - self.begun) * (1 - share) / share)} left" if share else ""
+                sys.stderr.write(f"{self.title}: {done:,} of {total:,}{left}\n")
+            return
         if self.progress is None:
             self.progress = Progress(
                 TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),

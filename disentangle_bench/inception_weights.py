@@ -27,6 +27,8 @@ REMOTE = Remote(
     "sha256:6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     95_628_359,
 )
+TORCHSCRIPT = "sha256:f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"  # inception-2015-12-05.pt
+KNOWN = (REMOTE.checksum, TORCHSCRIPT)  # the files that hold the 2015-12-05 network
 SIDE = 299  # pixels
 BATCH = 50
 
@@ -34,14 +36,23 @@ BATCH = 50
 def find(root: Path, progress: Progress = silent) -> Path:
     """The file of the network: the one that DISENTANGLE_BENCH_INCEPTION names, else the published one under `root`.
 
-    The published one (91 MB) is downloaded where it is missing, and its checksum is checked either way. progress: in
-    bytes. Raises `UserError`, which says where to put it, where it can't be had.
+    The published one (91 MB) is downloaded where it is missing. A named file may be that or StyleGAN's TorchScript form
+    of the same network, `inception-2015-12-05.pt`. Checksums are checked, as any other network's distances must not
+    bear the names FID and KID. progress: in bytes. Raises `UserError`, which says where to put it, where it can't be
+    had or is another file.
     """
     named = os.environ.get(VARIABLE)
     if named:
         path = Path(named).expanduser().absolute()
         if not path.is_file():
             raise UserError(f"{VARIABLE} names {path}, which is no file; put {REMOTE.file_name} there, or unset it.")
+        with path.open("rb") as file:
+            found = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        if found not in KNOWN:
+            raise UserError(
+                f"{VARIABLE} names {path}, which is not the 2015-12-05 Inception network: expected one of "
+                f"{', '.join(KNOWN)}, found {found}. Name {REMOTE.file_name} or inception-2015-12-05.pt, or unset it."
+            )
         return path
     path = root / REMOTE.file_name
     otherwise = f"name another place in {VARIABLE}"

@@ -48,7 +48,12 @@ class MetricFacts:
     higher_is_better: bool
     protocols: tuple[str, ...]  # those that the table shows
     comparison: bool = False  # of seeds by one another: it can select one of them
-    ends: tuple[str, str] = ("oracle codes", "random codes")  # what its ceiling and its floor are the scores of
+    of_codes: bool = True  # or of images
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """What its ceiling and its floor are the scores of."""
+        return ("oracle codes", "random codes") if self.of_codes else ("real images", "noise")
 
 
 def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) -> pd.DataFrame:
@@ -67,7 +72,6 @@ def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) ->
             "status": record.status,
             "code_width": record.code_width,
             "numerics": " ".join(str(value) for value in record.spec.numerics.model_dump().values()),
-            "evaluated": sampled(record),
         }
         for column, (name, protocol) in criteria.items():
             base[column] = record.scores.get(name, {}).get(protocol, {}).get("score")
@@ -82,6 +86,7 @@ def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) ->
                     base
                     | {"metric": metric, "protocol": protocol, "key": key, "value": value, "skip": skip}
                     | {"sampling_sd": sampling.get(key), "repeats": sampling.get("repeats")}
+                    | {"evaluated": sampled(record) if facts[metric].of_codes else ""}
                 )
     return pd.DataFrame(rows)
 

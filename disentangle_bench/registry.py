@@ -120,14 +120,25 @@ def get(kind: Kind, name: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
+def families(name: str) -> list[str]:
+    """The datasets whose variant a name may be, the longest first: `celeba` of `celeba-train`; none of a registered."""
+    known = names("dataset")
+    found = [family for family in known if name.startswith(family + "-")] if name not in known else []
+    return sorted(found, key=len, reverse=True)
+
+
 def _variant(name: str) -> Any:
     """The member of a family of datasets that this name stands for, such as `folder-cats`; None where there is none."""
-    families = [family for family in names("dataset") if name.startswith(family + "-")]
-    for family in sorted(families, key=len, reverse=True):
+    for family in families(name):
         found = get("dataset", family).variant(name.removeprefix(family + "-"))
         if found is not None:
             return found
     return None
+
+
+def known_dataset(name: str) -> bool:
+    """Whether `get("dataset", name)` finds something."""
+    return name in names("dataset") or _variant(name) is not None
 
 
 def source_hash(kind: Kind, name: str) -> str | None:

@@ -61,7 +61,10 @@ def prepare_metrics(
     """Have at hand what the study's metrics of images need, such as Inception's weights, before anything is trained."""
     for name in study.scoring.metrics:
         metric = registry.get("metric", name)
-        if isinstance(metric, ImageMetric) and any(metric.reason_to_skip(each) is None for each in data.values()):
+        if not isinstance(metric, ImageMetric):
+            continue
+        least = min(getattr(metric.protocols[each], "images", 0) for each in study.scoring.metrics[name])
+        if any(metric.reason_to_skip(each) is None and len(each) >= least for each in data.values()):
             metric.prepare(workspace.data, progress)
 
 

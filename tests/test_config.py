@@ -10,6 +10,7 @@ from disentangle_bench.config import (
     TrialSpec,
     load_study,
     parse_seeds,
+    resolve_configs,
     resolve_trials,
 )
 from disentangle_bench.errors import UserError
@@ -215,3 +216,17 @@ def test_cuda_where_there_is_none_gets_a_sentence(place):
     with pytest.raises(UserError, match=r"numerics\.device is cuda, but torch sees no CUDA device"):
         trials(place, "numerics.device=cuda")
     assert trials(place)[0].numerics == Numerics(device="cpu", threads=1)
+
+
+def test_protocols_named_as_numbers_may_be_given_as_such():
+    study = load_study(None, {"models": "vae", "datasets": "dsprites-32"}, ["metrics.grid-quality=[200]"])
+    assert study.metrics["grid-quality"] == ["200"]
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset", "configuration"),
+    [("cgan", "mnist-test", "mnist"), ("ib-gan", "celeba-squash-train", "celeba"), ("ib-gan", "dsprites-32", "small")],
+)
+def test_a_member_of_a_family_has_the_familys_configuration(model, dataset, configuration):
+    study = load_study(None, {"models": model, "datasets": dataset}, [])
+    assert list(resolve_configs(study, model, dataset)) == [configuration]

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_trees import pack
+from typer.testing import CliRunner
 
 from disentangle_bench import conformance, datasets, registry
+from disentangle_bench.cli_datasets import datasets_app
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.datasets import celeba, chairs3d, download
 from disentangle_bench.datasets.celeba import CelebA
@@ -31,6 +33,9 @@ def encoded(image: Image.Image, form: str = "PNG") -> bytes:
     file = io.BytesIO()
     image.save(file, form)
     return file.getvalue()
+
+
+runner = CliRunner()
 
 
 def assert_conforms(cls: type[Dataset], root: Path) -> None:
@@ -538,3 +543,55 @@ def test_a_source_must_be_given_once(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "source")
     assert datasets.load("folder-cats", tmp_path).images(0)[0, 0, 3, 3] == 3
     assert datasets.load("folder", tmp_path).images(0)[0, 0, 3, 3] == 4
+
+
+# --- the command line, on several at once
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Path:
+    """A data root with two members of `folder` and scikit-learn's digits."""
+    for name, colour in (("red", (255, 0, 0)), ("blue", (0, 0, 255))):
+        (tmp_path / name).mkdir()
+        for k in range(3):
+            Image.new("RGB", (8, 8), tuple(value // (k + 1) for value in colour)).save(tmp_path / name / f"{k}.png")
+        registry.get("dataset", f"folder-{name}").prepare(tmp_path / "data", source=tmp_path / name)
+    registry.get("dataset", "digits").prepare(tmp_path / "data")
+    return tmp_path / "data"
+
+
+def test_members_of_a_family_are_listed_and_verified(several: Path) -> None:
+    assert [name for name in datasets.names(several) if "folder" in name] == ["folder", "folder-blue", "folder-red"]
+    done = runner.invoke(datasets_app, ["verify", "--data-root", str(several)])
+    assert done.exit_code == 0
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["digits", "folder-blue", "folder-red"]
+
+
+def test_one_damaged_file_does_not_hide_the_others(several: Path) -> None:
+    (several / "dsprites.h5").write_bytes(b"nonsense" * 1000)
+    (several / "folder-red.h5").write_bytes((several / "folder-red.h5").read_bytes()[:-100])
+    listed = runner.invoke(datasets_app, ["--data-root", str(several)])
+    assert listed.exit_code == 0
+    assert "damaged" in listed.stdout
+    verified = runner.invoke(datasets_app, ["verify", "--data-root", str(several)])
+    assert verified.exit_code == 2
+    assert "folder-blue: as it was prepared" in verified.stdout
+
+
+def test_a_file_under_another_name_is_not_taken_for_that_dataset(several: Path) -> None:
+    (several / "folder-red.h5").rename(several / "folder-green.h5")
+    with pytest.raises(UserError, match=r"expected the dataset 'folder-green', found 'folder-red'"):
+        datasets.load("folder-green", several)
+    (several / "digits.h5").rename(several / "mnist.h5")
+    with pytest.raises(UserError, match=r"expected the dataset 'mnist', found 'digits'"):
+        datasets.load("mnist", several)
+
+
+def test_prepare_says_what_it_found(several: Path, tmp_path: Path) -> None:
+    source = ["--source", str(tmp_path / "red"), "--data-root", str(several)]
+    told = runner.invoke(datasets_app, ["prepare", "folder-again", *source])
+    assert "3 images of 3×8×8; no factors" in told.stdout
+    assert "is there already" in runner.invoke(datasets_app, ["prepare", "folder-again", *source]).stdout
+    drawn = runner.invoke(datasets_app, ["prepare", "dsprites-circular", *source])
+    assert isinstance(drawn.exception, UserError)
+    assert "leave --source out" in str(drawn.exception)

@@ -153,6 +153,14 @@ def test_the_scream_conforms(painted: Path) -> None:
     assert [finding for finding in findings if finding.status != "passed"] == []
 
 
+def test_a_changed_picture_is_found(painted: Path) -> None:
+    content = bytearray((painted / "scream.h5").read_bytes())
+    content[content.find(load("dsprites-scream", painted).picture[0].tobytes())] ^= 1
+    (painted / "scream.h5").write_bytes(content)
+    with pytest.raises(UserError, match=r"scream.h5 is damaged"):
+        load("dsprites-scream", painted).verify()
+
+
 def test_the_picture_must_be_one(data_root: Path, tmp_path: Path) -> None:
     (tmp_path / "The_Scream.jpg").write_text("<html>not found</html>")
     with pytest.raises(UserError, match=r"The_Scream.jpg is no picture that can be read .* --source PATH"):

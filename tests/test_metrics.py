@@ -366,7 +366,17 @@ class TestAnyInput:
     @any_protocol
     def test_two_rows(self, name: str, protocol: str) -> None:
         result = score(name, [[0.0], [1.0]], [[0, 0], [1, 1]], protocol)
-        assert 0 <= result["score"] <= 1
+        assert result == {"skip": "most values of factor 'factor0' occur in a single image"}
+
+    @pytest.mark.parametrize("metric", ["factor-vae", "beta-vae", "irs"])
+    def test_a_factor_that_numbers_the_images_is_a_reason_to_skip(self, metric: str) -> None:
+        """A group that shares its value is one image over and over, on which every code is constant: noise wins."""
+        noise = np.random.default_rng(0).standard_normal((300, 5))
+        number, third = np.arange(300), np.arange(300) % 3
+        result = score(metric, noise, np.stack([number, third], axis=1), "robust", factor_names=("id", "third"))
+        assert result == {"skip": "most values of factor 'id' occur in a single image"}
+        pairs = score(metric, noise, np.stack([number // 2, third], axis=1), "robust")
+        assert "skip" not in pairs
 
     @any_protocol
     def test_factor_labels_may_be_any_whole_numbers(self, name: str, protocol: str) -> None:

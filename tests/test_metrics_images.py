@@ -301,7 +301,10 @@ class TestInception:
         monkeypatch.setenv(VARIABLE, str(file))
         with pytest.raises(UserError, match=rf"{VARIABLE} names {file}, which is no file"):
             find(tmp_path)
-        file.touch()
+        file.write_bytes(b"another network")
+        with pytest.raises(UserError, match=r"is not the 2015-12-05 Inception network: expected .* found sha256:"):
+            find(tmp_path)
+        monkeypatch.setattr(inception_weights, "KNOWN", (f"sha256:{hashlib.sha256(b'another network').hexdigest()}",))
         assert find(tmp_path / "elsewhere") == file
 
     def test_a_published_file_with_another_content_is_an_error(
@@ -410,7 +413,10 @@ class TestFrechetMetrics:
         self, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The script tells a batch's largest pixel, 0 or 255, and four constants: (255 − 0)² apart, without spread."""
-        monkeypatch.setenv(VARIABLE, str(script_file(tmp_path)))
+        script = script_file(tmp_path)
+        monkeypatch.setenv(VARIABLE, str(script))
+        known = f"sha256:{hashlib.sha256(script.read_bytes()).hexdigest()}"
+        monkeypatch.setattr(inception_weights, "KNOWN", (known,))
         fid.METRIC.prepare(tmp_path, lambda done, total: None)
         black = Drawn(tiny, tmp_path, np.zeros_like(tiny.rows))
         found = compute(fid.METRIC, black, fid.Protocol(20))
@@ -628,12 +634,12 @@ class TestContract:
             "from disentangle_bench.contracts import ImageMetric\n"
             "def brightness(samples, protocol, rng):\n"
             "    return {'score': samples.fake(protocol, rng).mean() / 255}\n"
-            "METRIC = ImageMetric('brightness', 'Brightness', 'nobody 1900', brightness, {'ten': 10})\n"
+            "METRIC = ImageMetric('brightness', 'Brightness', 'nobody 1900', brightness, {'ten': 10},\n"
+            "                     higher_is_better=False)\n"
         )
         assert registry.load_plugin(plugin) == ["brightness"]
-        assert [finding.status for finding in conformance.check("metric", registry.get("metric", "brightness"))] == [
-            "passed"
-        ]
+        findings = conformance.check("metric", registry.get("metric", "brightness"))
+        assert [finding.status for finding in findings] == ["passed"] * 4
         dataset = Tiny(tmp_path)
         assert score_images("brightness", Drawn(dataset, tmp_path, 255 + 0 * dataset.rows), "ten") == {"score": 1}
 

@@ -15,12 +15,22 @@ from pathlib import Path
 from disentangle_bench import registry
 from disentangle_bench.contracts import Dataset, Progress, silent
 
-__all__ = ["data_root", "load"]
+__all__ = ["data_root", "load", "names"]
 
 
 def data_root(root: str | Path | None = None) -> Path:
     """The folder of the prepared datasets, absolute: `root`, else DISENTANGLE_BENCH_DATA, else ./datasets."""
     return Path(root or os.environ.get("DISENTANGLE_BENCH_DATA") or "datasets").expanduser().absolute()
+
+
+def names(root: str | Path | None = None) -> list[str]:
+    """All registered datasets, each followed by the members of its family that are prepared under `data_root(root)`."""
+    found = {path.stem for path in data_root(root).glob("*.h5")}
+    listed = []
+    for name in registry.names("dataset"):
+        members = sorted(each for each in found if name in registry.families(each)[:1])
+        listed += [name, *(each for each in members if registry.known_dataset(each))]
+    return listed
 
 
 def load(name: str, root: str | Path | None = None, prepare: bool = True, progress: Progress = silent) -> Dataset:

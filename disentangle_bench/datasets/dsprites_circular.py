@@ -14,6 +14,7 @@ import numpy as np
 
 from disentangle_bench.contracts import Progress
 from disentangle_bench.datasets.stored import Reading, StoredDataset
+from disentangle_bench.errors import UserError
 
 SIDE, CENTRE = 64, 32  # pixels
 ANGLES, RADII = 40, 27  # angle 2π·k/40 from the x axis towards larger y; radius 0 to 26 pixels
@@ -31,7 +32,9 @@ class DSpritesCircular(StoredDataset):
 
     @classmethod
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
-        """Draw all images; there is nothing to be read."""
+        """Draw all images; there is nothing to be read, so a `source` raises `UserError`."""
+        if source is not None:
+            raise UserError(f"--source {source}: {cls.name} is drawn; leave --source out.")
         return Reading((ANGLES * RADII, SIDE, SIDE, 1), [draw()], "drawn")
 
 

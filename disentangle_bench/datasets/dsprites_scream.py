@@ -56,16 +56,21 @@ class DSpritesScream(DSprites):
             picture = read_picture(place)[None]
             with storage.locked(path):
                 digest = hashlib.sha256(place.read_bytes()).hexdigest()
-                about = {"name": cls.name, "source": place.name, "source_checksum": f"sha256:{digest}"}
+                about = {"name": path.stem, "source": place.name, "source_checksum": f"sha256:{digest}"}
                 storage.write(path, picture.shape, [picture], about)
         return super().prepare(root, progress)
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        picture = storage.open_rows(root / self.picture_name, self.name)
-        self.picture = picture.rows[0]  # (height, width, 3)
-        self.checksum += f":scream-{picture.attributes['content_sha256'][:16]}"
+        self.painting = storage.open_rows(root / self.picture_name, self.name)
+        self.picture = self.painting.rows[0]  # (height, width, 3)
+        self.checksum += f":scream-{self.painting.attributes['content_sha256'][:16]}"
         self._on_device: dict[Any, Any] = {}
+
+    def verify(self, progress: Progress = silent) -> None:
+        """Hash the picture and the sprites again; `UserError` where they aren't what was written."""
+        storage.verify(self.painting, self.name)
+        super().verify(progress)
 
     def pixels(self, stored: Any, index: Any, keys: Any = None) -> Any:
         """Images, uint8 (B, 3, 64, 64), on backgrounds by `keys`, or by the index; numpy or torch."""

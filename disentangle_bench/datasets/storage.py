@@ -14,9 +14,10 @@ import math
 import mmap
 import os
 import re
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(path.with_name(f".{path.name}.lock")):
+        with _acquired(filelock.FileLock(path.with_name(f".{path.name}.lock")), path):
             for leftover in path.parent.glob(f".{path.name}.*.tmp"):
                 leftover.unlink(missing_ok=True)
             yield
@@ -72,6 +73,15 @@ def locked(path: Path) -> Iterator[None]:
             f"can't write {path}: {_reason(error)}. Free that place, or name another data root in "
             "DISENTANGLE_BENCH_DATA."
         ) from error
+
+
+def _acquired(lock: filelock.BaseFileLock, path: Path) -> AbstractContextManager[Any]:
+    """The lock, held; says so where another process has to be waited for."""
+    try:
+        return lock.acquire(timeout=0)
+    except filelock.Timeout:
+        sys.stderr.write(f"waiting for another process that is at work on {path}\n")
+        return lock.acquire()
 
 
 def write(
@@ -131,6 +141,8 @@ def open_rows(path: Path, name: str, shape: tuple[int, ...] | None = None) -> St
     that a read-only data root works.
     """
     found, stored_shape, offset = _inspect(path, name)
+    if (holds := found.get("name")) != path.stem:
+        raise damaged(path, name, f"the dataset '{path.stem}'", f"'{holds}'")
     if shape is not None and stored_shape != shape:
         raise damaged(path, name, f"rows of shape {shape}", f"{stored_shape}")
     try:
@@ -167,7 +179,9 @@ def warm(stored: Stored) -> threading.Thread | None:
     In the file's order a disk gives many times as much as in the random order of training. A system's own way to ask
     for that (posix_fadvise) stops after a few hundred kilobytes on Linux. A file that would not fit is left alone.
     """
-    absent = np.flatnonzero(~cached_blocks(stored.rows))
+    # Of a file that this user may not write, Linux says that all of it is in memory.
+    known = os.access(stored.path, os.W_OK)
+    absent = np.flatnonzero(~cached_blocks(stored.rows)) if known else np.arange(-(-stored.rows.nbytes // READ_AHEAD))
     if not len(absent) or stored.rows.nbytes > memory_bytes() // 2:
         return None
     flat = stored.rows.reshape(-1)

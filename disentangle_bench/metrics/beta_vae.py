@@ -63,6 +63,8 @@ def beta_vae(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> 
     varying = table.varying_factors
     if len(varying) < 2:
         return {"skip": f"telling factors apart takes two with more than one value, and this data has {len(varying)}"}
+    if reason := table.without_company():
+        return {"skip": reason}
     if protocol.robust:
         codes, active = scale_free(table.codes)
         codes = codes[:, active]

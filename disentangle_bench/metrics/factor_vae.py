@@ -65,6 +65,8 @@ def factor_vae(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -
     varying = table.varying_factors
     if not len(varying):
         return {"skip": "no factor has more than one value, so none can be told from another"}
+    if reason := table.without_company():
+        return {"skip": reason}
     unit: float | np.ndarray = 1.0
     if protocol.robust:
         codes, active = scale_free(table.codes)  # (N, D), [0, 1]

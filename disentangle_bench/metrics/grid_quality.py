@@ -81,4 +81,5 @@ METRIC = ImageMetric(
     protocols=PROTOCOLS,
     keys=("closeness", "coverage"),
     skip=_skip,
+    slow={"1k": "2,000 images are sought among all of the grid, a minute, for noise three"},
 )

@@ -51,6 +51,8 @@ def irs(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> dict[
     varying = table.varying_factors
     if not len(varying):
         return {"skip": "no factor has more than one value, so holding one changes nothing"}
+    if reason := table.without_company():
+        return {"skip": reason}
     rows: Any = slice(None) if protocol.rows is None else table.sample(protocol.rows, rng)
     if protocol.robust:
         codes, unit = scale_free(table.codes)[0][rows], np.ones(table.codes.shape[1])
