@@ -27,14 +27,19 @@ T = TypeVar("T", bound=BaseModel)
 
 
 class Numerics(BaseModel):
-    """How the arithmetic is done; other numerics, other last digits, so they are part of a trial's identity."""
+    """How the arithmetic is done; other numerics, other last digits, so they are part of a trial's identity.
+
+    precision: of training. tf32 rounds the factors of float32 products to 10 bits on the GPU's tensor cores, when
+    images are encoded too. bf16 runs the networks under autocast; parameters, losses, statistics and codes stay
+    float32. mode: how a step is computed; a captured one is a CUDA graph. See `engine`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = Field(1, ge=1, description="CPU threads a trial")
-    precision: Literal["float32"] = "float32"
-    mode: Literal["eager"] = "eager"
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    mode: Literal["eager", "compiled", "captured"] = "eager"
 
 
 class TrialSpec(BaseModel):
@@ -147,7 +152,7 @@ class StudyConfig(BaseModel):
     comparisons: dict[str, Names] = Field({}, description="scores of the seeds by one another, without labels")
     repeats: int = Field(3, ge=1, description="a metric's own seeds, by which each encoder is scored")
     intervals: IntervalsConfig = IntervalsConfig()
-    numerics: dict[str, Any] = Field({}, description="device (auto, cpu, cuda), threads, precision, mode")
+    numerics: dict[str, Any] = Field({}, description="device, threads, precision, mode; see `Numerics`")
 
 
 def load_study(source: str | None, changes: Mapping[str, Any], settings: list[str]) -> StudyConfig:
@@ -226,7 +231,10 @@ def default_name(raw: Mapping[str, Any]) -> str:
 
 
 def resolve_numerics(raw: Mapping[str, Any]) -> Numerics:
-    """Numerics with `device: auto` settled: cuda where there is one."""
+    """Numerics with `auto` settled: the device is cuda where there is one; the mode captured on it, eager on a CPU.
+
+    `UserError` for what this machine's devices can't do.
+    """
     import torch
 
     settled = dict(raw)
@@ -235,7 +243,14 @@ def resolve_numerics(raw: Mapping[str, Any]) -> Numerics:
         settled["device"] = "cuda" if available else "cpu"
     if settled["device"] == "cuda" and not available:
         raise UserError("numerics.device is cuda, but torch sees no CUDA device here; set numerics.device=cpu.")
-    return validated(Numerics, settled, "numerics.")
+    if settled.get("mode", AUTO) == AUTO:
+        settled["mode"] = "captured" if settled["device"] == "cuda" else "eager"
+    numerics = validated(Numerics, settled, "numerics.")
+    if numerics.device == "cpu" and numerics.mode == "captured":
+        raise UserError("numerics.mode is captured, a CUDA graph, but the device is cpu; set numerics.mode=eager.")
+    if numerics.device == "cpu" and numerics.precision == "tf32":
+        raise UserError("numerics.precision is tf32, which only GPUs have; set numerics.precision=float32 or bf16.")
+    return numerics
 
 
 def resolve_configs(study: StudyConfig, model: str, dataset: str) -> dict[str, ModelConfig]:

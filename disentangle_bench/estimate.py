@@ -25,7 +25,6 @@ BYTES_A_PARAMETER = 12  # in a checkpoint: the weight and the optimiser's two ru
 
 def estimate(trials: Sequence[TrialSpec], data: Mapping[str, Dataset]) -> tuple[float, float]:
     """Seconds that these trials take one after the other on this machine, and the bytes that they leave on disk."""
-    set_up_process()
     seconds, size = 0.0, 0.0
     cells: dict[tuple[str, str], list[TrialSpec]] = {}
     for trial in trials:
@@ -42,13 +41,15 @@ def estimate(trials: Sequence[TrialSpec], data: Mapping[str, Dataset]) -> tuple[
 
 def estimate_one(spec: TrialSpec, dataset: Dataset) -> tuple[float, float]:
     """Seconds and bytes of one trial, from `STEPS` of its steps and one encoded batch after a first of each."""
-    config = spec.typed_config()
+    config, numerics = spec.typed_config(), spec.numerics
+    set_up_process(numerics.precision)
     cls = registry.get("model", spec.model)
-    model = build_model(cls, config, dataset.image_shape, 0, dataset.classes()).to(spec.numerics.device)
+    model = build_model(cls, config, dataset.image_shape, 0, dataset.classes()).to(numerics.device)
     images = DeviceImages(dataset, model.device, model.image_range)
     batch = ENCODE_BATCH[model.device.type]
-    with tempfile.TemporaryDirectory() as folder, threads(spec.numerics.threads):
-        trainer = Trainer(model, images, config, 0, spec.id, Path(folder) / "checkpoint.pt")
+    with tempfile.TemporaryDirectory() as folder, threads(numerics.threads):
+        checkpoint = Path(folder) / "checkpoint.pt"
+        trainer = Trainer(model, images, config, 0, spec.id, checkpoint, numerics.precision, numerics.mode)
         trainer.step = 1  # steps count from 1
         step = timed_call(trainer.update, STEPS)
         model.eval()

@@ -1,4 +1,4 @@
-"""What a trial sets for the process that it runs in: threads, true float32, and what becomes of freed memory."""
+"""What a trial sets for the process that it runs in: threads, float32 or TF32, and what becomes of freed memory."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def set_up_process() -> None:
-    """What every trial needs of its process, whatever it was used for before."""
-    torch.backends.cudnn.allow_tf32 = False  # `precision: float32` means float32; cuDNN's own default is TF32
-    torch.backends.cuda.matmul.allow_tf32 = False
+def set_up_process(precision: str = "float32") -> None:
+    """What every trial needs of its process, whatever it was used for before; precision: as in `config.Numerics`."""
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"  # cuDNN's own default is TF32; here float32 means float32
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     keep_freed_memory()
 
 

@@ -27,7 +27,7 @@ class Record(BaseModel):
     image_shape: (C, H, W), and classes: of the dataset. evaluated: (images encoded, images in the dataset).
     scores: {metric: {protocol: {key: value} or {"skip": reason}}}, from the last checkpoint; byte-equal for the same
     trial on the same machine. scores_along: [{step, scores}], where they were asked for. metric_sources: sha256 of the
-    file of each plugin's metric.
+    file of each plugin's metric. engine: how its steps were computed, and why no faster.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -51,6 +51,7 @@ class Record(BaseModel):
     diagnostics: dict[str, float] = {}
     environment: dict[str, str] = {}
     seconds: dict[str, float] = {}
+    engine: str = ""
 
     def canonical_scores(self) -> str:
         """The scores block as it is compared: JSON with sorted keys."""

@@ -151,7 +151,7 @@ def train_candidate(
     What was judged before is read, and training goes on from checkpoints, so a search that was interrupted ends as one
     that was not.
     """
-    set_up_process()
+    set_up_process(candidate.trials[0].numerics.precision)
     for plugin in workspace.plugins:
         registry.load_plugin(plugin)
     judge = objective_named(objective, labels=True)
@@ -188,10 +188,11 @@ def trainer_of(trial: TrialSpec, workspace: Workspace) -> Trainer:
     """A trial's trainer in the trial's own folder, so that what the search trains is there for a study."""
     dataset = datasets.load(trial.dataset, workspace.data, prepare=False)
     cls: type[Model] = registry.get("model", trial.model)
-    config = trial.typed_config()
-    model = build_model(cls, config, dataset.image_shape, trial.seed, dataset.classes()).to(trial.numerics.device)
+    config, numerics = trial.typed_config(), trial.numerics
+    model = build_model(cls, config, dataset.image_shape, trial.seed, dataset.classes()).to(numerics.device)
     images = DeviceImages(dataset, model.device, model.image_range)
-    return Trainer(model, images, config, trial.seed, trial.id, workspace.trial(trial.id) / "checkpoint.pt")
+    checkpoint = workspace.trial(trial.id) / "checkpoint.pt"
+    return Trainer(model, images, config, trial.seed, trial.id, checkpoint, numerics.precision, numerics.mode)
 
 
 def halve(

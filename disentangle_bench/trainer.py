@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import math
-import pickle
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from disentangle_bench import engine
+from disentangle_bench.checkpoints import load_checkpoint, write_checkpoint
 from disentangle_bench.codes import DeviceImages
 from disentangle_bench.errors import UserError
-from disentangle_bench.files import write_file
 from disentangle_bench.models.base import Batch, Model, ModelConfig
 from disentangle_bench.seeding import derive_seed
-
-CHECKPOINT_FORMAT = 1
 
 Shape = tuple[int, int, int]  # (C, H, W)
 
@@ -47,6 +44,7 @@ class History:
     curves: list[dict[str, float]] = field(default_factory=list)
     scores: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
+    engine: str = ""  # how the last steps were computed, and why no faster
 
 
 def build_model(cls: type[Model], config: ModelConfig, image_shape: Shape, seed: int, classes: int = 0) -> Model:
@@ -67,23 +65,33 @@ class Trainer:
     """One model in training: its optimisers, generators and history, which a checkpoint holds whole.
 
     model: on its device already.
-    images: the dataset on the same device.
+    images: the dataset for the same device.
     checkpoint: the file that `save` writes and that, where it is there, training resumes from.
+    precision, mode: as in `config.Numerics`; `history.engine` says how the steps are really computed.
     """
 
     def __init__(
-        self, model: Model, images: DeviceImages, config: ModelConfig, seed: int, trial: str, checkpoint: Path
+        self,
+        model: Model,
+        images: DeviceImages,
+        config: ModelConfig,
+        seed: int,
+        trial: str,
+        checkpoint: Path,
+        precision: str = "float32",
+        mode: str = "eager",
     ) -> None:
         self.model, self.images, self.config, self.trial, self.checkpoint = model, images, config, trial, checkpoint
-        self.seed = seed
+        self.seed, self.precision, self.mode = seed, precision, mode
         self.players = model.players()
-        self.optimisers = {name: player.optimiser(player.parameters) for name, player in self.players.items()}
+        self.optimisers = {name: self.new_optimiser(name) for name in self.players}
         self.events = model.events()
         self.rng = torch.Generator(model.device).manual_seed(derive_seed(seed, "train"))
         self.history = History()
         self.step = 0
         self.device_step = torch.zeros((), dtype=torch.int64, device=model.device)
         self.healthy = torch.ones((), dtype=torch.bool, device=model.device)
+        self.compute: engine.Compute | None = None  # made at the first step, and anew where its tensors were replaced
 
     def train(
         self,
@@ -94,11 +102,25 @@ class Trainer:
         on_log: Callable[[int, dict[str, float]], None] = lambda step, row: None,
         until: int | None = None,
     ) -> None:
+        """All of `steps` at once."""
+        for step in self.steps(intervals, on_start, score, on_log, until):
+            on_step(step)
+
+    def steps(
+        self,
+        intervals: Intervals,
+        on_start: Callable[[int], None] = lambda step: None,
+        score: Callable[[Model, int], dict[str, Any]] | None = None,
+        on_log: Callable[[int, dict[str, float]], None] = lambda step, row: None,
+        until: int | None = None,
+    ) -> Iterator[int]:
         """Train to the configuration's last step, or only to step `until`, from the checkpoint if there is one.
 
-        Raises `Diverged` when a loss stops being finite. `score` gives a model's scores; it is called every
-        `intervals.score` steps but not at the last one, which the trial scores itself. `on_start` is told the step
-        that training starts from.
+        Yields the number of each step that is done, so that several trainings can take turns; whoever lets them does
+        owes each its own state of torch's global generators. Raises `Diverged` when a loss stops being finite. `score`
+        gives a model's scores; it is called every `intervals.score` steps but not at the last one, which the trial
+        scores itself. `on_start` is told the step that training starts from. Between two logs, scores or checkpoints
+        the host waits for no result of the device.
         """
         torch.manual_seed(derive_seed(self.seed, "global"))  # for layers that draw from nothing else, as dropout does
         if self.checkpoint.exists():
@@ -128,17 +150,30 @@ class Trainer:
                 self.history.seconds = time.perf_counter() - started
                 self.save()
                 saved = time.perf_counter()
-            on_step(self.step)
+            yield self.step
         if self.config.steps == 0:
             self.save()
 
-    def update(self) -> dict[str, torch.Tensor]:
-        """One step: all its phases, each from one forward pass; returns the players' last losses, detached."""
+    def update(self) -> engine.Losses:
+        """One step: the host's part, then the device's; returns the players' last losses, detached.
+
+        A captured step returns the same tensors each time: read them before the next.
+        """
         for player in self.events.get(self.step, ()):
             self.restart(player)
         self.device_step.fill_(self.step)
-        shared = self.model.begin(self.batch(self.rng), self.rng, self.device_step)
-        detached: dict[str, torch.Tensor] = {}
+        if self.compute is None:
+            self.compute, self.history.engine = engine.start(self)
+        return self.compute()
+
+    def advance(self, batch: Batch | None = None) -> engine.Losses:
+        """The device's part of a step: all its phases, each from one forward pass.
+
+        It reads and writes tensors that stay where they are, and no number of it reaches the host, so that it can be
+        recorded once and replayed. batch: drawn here unless it is given.
+        """
+        shared = self.model.begin(self.batch(self.rng) if batch is None else batch, self.rng, self.device_step)
+        detached: engine.Losses = {}
         for number, phase in enumerate(self.model.phases, start=1):
             losses = getattr(self.model, phase)(shared, self.rng, self.device_step)
             for left, name in zip(reversed(range(len(losses))), losses, strict=True):
@@ -146,7 +181,7 @@ class Trainer:
                 needed = left > 0 or number < len(self.model.phases)  # phases may share what `begin` computed
                 gradients = torch.autograd.grad(losses[name], parameters, retain_graph=needed)
                 for parameter, gradient in zip(parameters, gradients, strict=True):
-                    parameter.grad = gradient
+                    parameter.grad = engine.laid_out_like(parameter, gradient)
             for name, loss in losses.items():
                 self.optimisers[name].step()
                 detached[name] = loss.detach()
@@ -160,7 +195,7 @@ class Trainer:
         second = self.images.drawn(self.draw(rng), rng) if self.model.needs_second_batch else None
         return Batch(self.images.drawn(index, rng), labels, second)
 
-    def draw(self, rng: torch.Generator) -> torch.Tensor:
+    def draw(self, rng: torch.Generator) -> Tensor:
         """Row indices of one batch, int64 (B,)."""
         size = (self.config.batch_size,)
         return torch.randint(len(self.images), size, generator=rng, device=self.model.device)
@@ -171,7 +206,15 @@ class Trainer:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive_seed(self.seed, "restart", self.step))
             self.model.reset(player)
-        self.optimisers[player] = self.players[player].optimiser(self.players[player].parameters)
+        self.optimisers[player] = self.new_optimiser(player)
+        self.compute = None
+
+    def new_optimiser(self, player: str) -> torch.optim.Optimizer:
+        """A player's optimiser before its first step."""
+        optimiser = self.players[player].optimiser(self.players[player].parameters)
+        if self.mode == "captured" and self.model.device.type == "cuda":
+            engine.make_capturable(optimiser)
+        return optimiser
 
     def check(self) -> None:
         """Raise `Diverged` if any loss since the start was not finite."""
@@ -189,7 +232,6 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
         state = {
-            "format": CHECKPOINT_FORMAT,
             "trial": self.trial,
             "step": self.step,
             "model": self.model.state_dict(),
@@ -199,9 +241,7 @@ class Trainer:
             "cuda_rng": torch.cuda.get_rng_state(self.model.device) if self.model.device.type == "cuda" else None,
             "history": vars(self.history),
         }
-        buffer = io.BytesIO()  # torch's own writer hides why a disk refused
-        torch.save(state, buffer)
-        write_file(self.checkpoint, buffer.getvalue())
+        write_checkpoint(self.checkpoint, state)
 
     def restore(self) -> None:
         """Continue from the checkpoint; `UserError` where it can't be read or is another trial's."""
@@ -216,29 +256,7 @@ class Trainer:
         self.history = History(**state["history"])
         self.step = state["step"]
         self.device_step.fill_(self.step)
-
-
-def load_checkpoint(path: Path, trial: str, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """A trial's checkpoint, read without executing anything in it."""
-    try:
-        with zipfile.ZipFile(path) as archive:  # torch reads a damaged weight without a word
-            if archive.testzip() is not None:
-                raise ValueError("checksum")
-        state = torch.load(path, map_location=device, weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"checkpoint {path} is not there; delete the trial's record too and run the study again to train it."
-        ) from error
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"checkpoint {path} is damaged or truncated ({type(error).__name__}); delete it and run again: "
-            "the trial then starts from its first step."
-        ) from error
-    if not isinstance(state, dict) or state.get("format") != CHECKPOINT_FORMAT:
-        raise UserError(f"checkpoint {path} is not of format {CHECKPOINT_FORMAT}; delete it and run again.")
-    if state["trial"] != trial:
-        raise UserError(f"checkpoint {path} belongs to trial {state['trial']}, not {trial}; delete it and run again.")
-    return state
+        self.compute = None
 
 
 def due(step: int, interval: int) -> bool:

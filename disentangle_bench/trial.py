@@ -7,13 +7,14 @@ import io
 import math
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from disentangle_bench import datasets, registry
 from disentangle_bench.codes import DeviceImages, encode_grid
@@ -37,6 +38,7 @@ from disentangle_bench.trainer import Diverged, Intervals, Trainer, build_model
 from disentangle_bench.traverse import write_traversal
 
 Metrics = dict[str, list[str]]  # protocols by metric
+TrialSteps = Generator[int, None, Record]  # the numbers of training steps as they are done, and the record at the end
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,17 @@ class TrialOptions:
     retries: int = 1
 
 
+@dataclass
+class Company:
+    """The trials of one cell that train in one process by turns, of which this is one.
+
+    size: how many they are at most. images: those on the device, by dataset, that all of them use.
+    """
+
+    size: int = 1
+    images: dict[str, DeviceImages] = field(default_factory=dict)
+
+
 def run_trial(spec: TrialSpec, workspace: Workspace, options: TrialOptions) -> Record:
     """Bring a trial to its record, doing only what is not done yet; a failure becomes a record with its traceback.
 
@@ -73,31 +86,49 @@ def run_trial(spec: TrialSpec, workspace: Workspace, options: TrialOptions) -> R
     is retried `options.retries` times, each time from the last checkpoint. `UserError` passes through: nothing failed
     that the user can't mend.
     """
-    set_up_process()
+    set_up_process(spec.numerics.precision)
     for plugin in workspace.plugins:
         registry.load_plugin(plugin)
+    steps = trial_steps(spec, workspace, options, Company())
+    with threads(spec.numerics.threads):
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+
+
+def trial_steps(
+    spec: TrialSpec, workspace: Workspace, options: TrialOptions, company: Company, patience: float = -1
+) -> TrialSteps:
+    """As `run_trial`, yielding after each step of training, in a process that is set up.
+
+    patience: seconds to wait for another process that is at work on the trial, then `filelock.Timeout`; -1: for ever.
+    In company, a lack of memory passes through: with fewer trials there may be enough.
+    """
     folder = workspace.trial(spec.id)
-    with workspace.lock(spec.id):
+    with workspace.lock(spec.id).acquire(timeout=patience):
         record = existing_record(workspace, spec)
         if record is not None and has_codes(record, workspace) and not missing_scores(record, options.scoring):
             return record
         heartbeat = Heartbeat(folder)
         try:
-            with threads(spec.numerics.threads):
-                for attempt in range(options.retries + 1):
-                    try:
-                        record = Attempt(spec, workspace, options, heartbeat).run(record)
-                        break
-                    except UserError:
+            for attempt in range(options.retries + 1):
+                try:
+                    record = yield from Attempt(spec, workspace, options, heartbeat, company).run(record)
+                    break
+                except UserError:
+                    raise
+                except Exception as error:
+                    if isinstance(error, torch.OutOfMemoryError) and company.size > 1:
                         raise
-                    except Exception as error:
-                        if attempt < options.retries:
-                            continue
-                        if record is not None:
-                            raise UserError(
-                                f"scoring failed ({type(error).__name__}: {error}); the trial keeps its earlier scores."
-                            ) from error
-                        record = failure(spec, f"{type(error).__name__}: {error}", traceback.format_exc())
+                    if attempt < options.retries:
+                        continue
+                    if record is not None:
+                        raise UserError(
+                            f"scoring failed ({type(error).__name__}: {error}); the trial keeps its earlier scores."
+                        ) from error
+                    record = failure(spec, f"{type(error).__name__}: {error}", traceback.format_exc())
             assert record is not None
             write_record(workspace.record(spec.id), record)
         finally:
@@ -151,8 +182,11 @@ class Attempt:
     """One attempt at a trial, in its folder: checkpoint.pt, codes.npy, curves.csv, traversal.png, samples.png,
     record.json."""
 
-    def __init__(self, spec: TrialSpec, workspace: Workspace, options: TrialOptions, heartbeat: Heartbeat) -> None:
+    def __init__(
+        self, spec: TrialSpec, workspace: Workspace, options: TrialOptions, heartbeat: Heartbeat, company: Company
+    ) -> None:
         self.spec, self.workspace, self.options, self.heartbeat = spec, workspace, options, heartbeat
+        self.company = company
         self.folder = workspace.trial(spec.id)
         self.seconds: dict[str, float] = {}
         self.dataset: Dataset = datasets.load(spec.dataset, workspace.data, prepare=False)
@@ -166,22 +200,12 @@ class Attempt:
                 f"the plugin of {spec.model} has changed since this trial was planned; run the study again."
             )
 
-    def run(self, record: Record | None) -> Record:
+    def run(self, record: Record | None) -> TrialSteps:
         """Train unless done, encode unless done, score what is missing."""
-        model = build_model(
-            registry.get("model", self.spec.model),
-            self.spec.typed_config(),
-            self.dataset.image_shape,
-            self.spec.seed,
-            self.dataset.classes(),
-        ).to(self.spec.numerics.device)
-        images = DeviceImages(self.dataset, model.device, model.image_range)
-        trainer = Trainer(
-            model, images, self.spec.typed_config(), self.spec.seed, self.spec.id, self.folder / "checkpoint.pt"
-        )
+        trainer = self.trainer()
         if record is None:
             try:
-                self.train(trainer)
+                yield from self.train(trainer)
                 codes = self.codes(trainer)
             except Diverged as divergence:
                 return self.record(trainer, "diverged", str(divergence))
@@ -205,7 +229,20 @@ class Attempt:
         record.seconds |= self.seconds
         return record
 
-    def train(self, trainer: Trainer) -> None:
+    def trainer(self) -> Trainer:
+        """The trial's model and optimisers as they begin, on the trial's device."""
+        spec = self.spec
+        cls, config, numerics = registry.get("model", spec.model), spec.typed_config(), spec.numerics
+        model = build_model(cls, config, self.dataset.image_shape, spec.seed, self.dataset.classes())
+        model = model.to(numerics.device)
+        shared = self.company.images
+        if spec.dataset not in shared:
+            shared[spec.dataset] = DeviceImages(self.dataset, model.device, model.image_range)
+        checkpoint = self.folder / "checkpoint.pt"
+        images, precision, mode = shared[spec.dataset], numerics.precision, numerics.mode
+        return Trainer(model, images, config, spec.seed, spec.id, checkpoint, precision, mode)
+
+    def train(self, trainer: Trainer) -> Iterator[int]:
         """Train to the end, with curves as CSV and, where asked for, TensorBoard events."""
         writer: Any = None
 
@@ -227,7 +264,9 @@ class Attempt:
             return scores
 
         try:
-            trainer.train(self.options.intervals, self.heartbeat.beat, start, score_along, log)
+            for step in trainer.steps(self.options.intervals, start, score_along, log):
+                self.heartbeat.beat(step)
+                yield step
         finally:
             write_curves(self.folder / "curves.csv", trainer.history.curves)
             if writer is not None:
@@ -285,6 +324,7 @@ class Attempt:
     def record(self, trainer: Trainer, status: Any, cause: str | None = None) -> Record:
         """The trial's record so far."""
         curves = trainer.history.curves
+        pack = f", in a pack of {self.company.size}" if self.company.size > 1 else ""
         return Record(
             id=self.spec.id,
             spec=self.spec,
@@ -300,6 +340,7 @@ class Attempt:
             diagnostics=curves[-1] if curves and status == "finished" else {},
             environment=environment(),
             seconds=self.seconds,
+            engine=trainer.history.engine + pack,
         )
 
     def beat(self, phase: str, unit: str) -> Any:

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from disentangle_bench import registry
+from disentangle_bench.checkpoints import load_checkpoint
 from disentangle_bench.codes import DeviceImages, encode_grid, encode_images
 from disentangle_bench.errors import UserError
 from disentangle_bench.models.base import Batch, Model
-from disentangle_bench.trainer import Diverged, Intervals, Trainer, build_model, load_checkpoint
+from disentangle_bench.trainer import Diverged, Intervals, Trainer, build_model
 
 pytestmark = pytest.mark.usefixtures("place")
 

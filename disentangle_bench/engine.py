@@ -1,0 +1,154 @@
+"""How the device's part of a step is computed: eagerly, with compiled networks, or as a replayed CUDA graph.
+
+All three run the same function, `Trainer.advance`. A mode that a model can't be run in falls back to the next simpler
+one; the reason is said on stderr and kept in the trial's record.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from disentangle_bench.forwards import replaced, step_forwards
+from disentangle_bench.models.base import Batch
+from disentangle_bench.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from disentangle_bench.trainer import Trainer
+
+Losses = dict[str, Tensor]
+Compute = Callable[[], Losses]
+
+MODES = ("captured", "compiled", "eager")  # each falls back to the next
+WARM_UP = 3  # steps that are tried before one is recorded, in which libraries choose their kernels and workspaces
+FROM_ZERO = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD)  # their state begins as zeros
+
+
+class NotCapturable(Exception):
+    """A model's step can't be a CUDA graph; the message says why."""
+
+
+def start(trainer: Trainer) -> tuple[Compute, str]:
+    """The trainer's next steps as a function, and what it is, with the reasons why it is no faster one.
+
+    What is tried out here leaves no trace: parameters, buffers, optimisers and generators are put back. Only a lack
+    of memory is no reason to fall back, for the simpler modes need it too.
+    """
+    makers = {"captured": captured, "compiled": compiled, "eager": eager}
+    reasons: list[str] = []
+    for mode in MODES[MODES.index(trainer.mode) :]:
+        try:
+            return makers[mode](trainer), "; ".join([mode, *reasons])
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a fault of the model itself comes back, with its traceback, in the eager step
+            reason = f"not {mode}: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            sys.stderr.write(f"Note: trial {trainer.trial}: {reason}\n")
+            reasons.append(reason)
+    raise AssertionError("the eager mode can't fail")
+
+
+def eager(trainer: Trainer) -> Compute:
+    """The step as it is written."""
+    return with_forwards(trainer, compile_networks=False)
+
+
+def compiled(trainer: Trainer) -> Compute:
+    """The step with each network compiled, after one step that is taken back.
+
+    Losses, draws and optimisers stay eager, and so the numbers that are drawn are the same.
+    """
+    step = with_forwards(trainer, compile_networks=True)
+    try_out(trainer, step, 1)
+    return step
+
+
+def with_forwards(trainer: Trainer, compile_networks: bool) -> Compute:
+    """`Trainer.advance` with the networks' forwards of the trainer's precision."""
+    forwards = step_forwards(trainer.model, trainer.model.device, trainer.precision, compile_networks)
+    if not forwards:
+        return trainer.advance
+
+    def step() -> Losses:
+        with replaced(forwards):
+            return trainer.advance()
+
+    return step
+
+
+def try_out(trainer: Trainer, step: Compute, times: int) -> None:
+    """Run some steps and put back all that they changed."""
+    before = Snapshot(trainer)
+    try:
+        for _ in range(times):
+            step()
+    finally:
+        before.restore()
+
+
+def captured(trainer: Trainer) -> Compute:
+    """The step recorded as a CUDA graph, whose replay costs the host one call.
+
+    Warmed up on a side stream, as torch.cuda.graphs asks for; the generator is registered with the graph, so a replay
+    draws the numbers that an eager step would. Images that are not on the device are gathered before each replay, into
+    the tensors that the graph reads.
+    """
+    for name, optimiser in trainer.optimisers.items():
+        if not isinstance(optimiser, FROM_ZERO) or any(group.get("dampening") for group in optimiser.param_groups):
+            raise NotCapturable(f"it isn't known how the state of {name}'s {type(optimiser).__name__} begins")
+    forwards = step_forwards(trainer.model, trainer.model.device, trainer.precision, compiled=False)
+    before = Snapshot(trainer)
+    try:
+        batch = None if trainer.images.resident else trainer.batch(trainer.rng)
+        side, current = torch.cuda.Stream(), torch.cuda.current_stream()
+        side.wait_stream(current)
+        with torch.cuda.stream(side), replaced(forwards), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that these optimisers are made to be captured
+            for _ in range(WARM_UP):
+                trainer.advance(batch)
+        current.wait_stream(side)
+        changed = before.changed_settings()
+        if changed:
+            raise NotCapturable(f"the optimiser of {changed[0]} changes its settings on the host, from step to step")
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(trainer.rng)
+        with torch.cuda.graph(graph), replaced(forwards):
+            losses = trainer.advance(batch)
+    finally:
+        before.restore(zero=True)
+
+    def replay() -> Losses:
+        if batch is not None:
+            refill(batch, trainer.batch(trainer.rng))
+        graph.replay()
+        return losses
+
+    return replay
+
+
+def refill(batch: Batch, drawn: Batch) -> None:
+    """Write a newly drawn batch into the tensors of one that a graph reads."""
+    for kept, new in ((batch.images, drawn.images), (batch.labels, drawn.labels), (batch.second, drawn.second)):
+        if kept is not None and new is not None:
+            kept.copy_(new)
+
+
+def make_capturable(optimiser: torch.optim.Optimizer) -> None:
+    """Have an optimiser count its steps on the device, and move all parameters in one kernel where it can."""
+    for group in optimiser.param_groups:
+        if "capturable" in group:
+            group["capturable"] = True
+            if "fused" in group:
+                group["fused"] = True
+
+
+def laid_out_like(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """A gradient with its parameter's strides on CUDA, where optimisers need that to take many tensors at once."""
+    if parameter.device.type != "cuda" or gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
