@@ -13,7 +13,7 @@ from rich.table import Table
 from disentangle_bench import datasets as dataset_package
 from disentangle_bench import registry
 from disentangle_bench.cli_datasets import datasets_app, is_there
-from disentangle_bench.cli_options import Data, Plugins, Results, listing, workspace
+from disentangle_bench.cli_options import Data, Plugins, Results, listing, pack_size, workspace
 from disentangle_bench.cli_tune import tune
 from disentangle_bench.display import Bar, console, duration
 from disentangle_bench.errors import UserError
@@ -41,11 +41,16 @@ def run(
     score_every: Annotated[int | None, typer.Option(min=1, help="Also score every N steps.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")] = False,
     retries: Annotated[int, typer.Option(min=0, help="How often a crashed trial is tried again.")] = 1,
-    local: Annotated[bool, typer.Option("--local", help="Without Ray, one trial after the other.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="Without Ray, one trial or pack after the other.")] = False,
     address: Annotated[str | None, typer.Option(help="A Ray cluster's address (default: Ray on this machine).")] = None,
     cpus: Annotated[int | None, typer.Option(min=1, help="CPUs, and so threads, a trial (default: 1).")] = None,
-    gpus: Annotated[float | None, typer.Option(min=0, help="Share of a GPU a trial (default: 1 on CUDA).")] = None,
-    concurrent: Annotated[int | None, typer.Option(min=1, help="Trials at a time at most.")] = None,
+    gpus: Annotated[
+        float | None, typer.Option(min=0, help="Share of a GPU a trial or pack (default: 1 on CUDA).")
+    ] = None,
+    concurrent: Annotated[int | None, typer.Option(min=1, help="Trials or packs at a time at most.")] = None,
+    pack: Annotated[
+        str, typer.Option(metavar="N|auto", help="Seeds that take turns in one process; auto: as many as pay on CUDA.")
+    ] = "1",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved trials and stop.")] = False,
     plugin: Plugins = [],  # noqa: B006
     results: Results = None,
@@ -59,6 +64,7 @@ def run(
     from disentangle_bench.config import load_study
     from disentangle_bench.launch import LaunchOptions, launch
 
+    together = pack_size(pack)
     place = workspace(results, data_root, plugin)
     changes: dict[str, Any] = {"models": models, "datasets": dataset, "seeds": seeds, "name": name}
     if cpus is not None:
@@ -88,7 +94,7 @@ def run(
     console().print(f"{study.name}: {len(study.trials)} trials, {done} done, {len(trials)} to run{how}", markup=False)
     mistakes: list[str] = []
     if trials:
-        where = LaunchOptions(local, address, gpus, concurrent)
+        where = LaunchOptions(local, address, gpus, concurrent, together)
         try:
             mistakes = launch(trials, place, study.options(tensorboard, retries), where)
         except KeyboardInterrupt:

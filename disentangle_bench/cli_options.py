@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
 
 from disentangle_bench import datasets, registry
+from disentangle_bench.errors import UserError
 
 Results = Annotated[Path | None, typer.Option("--results", help="Where results are (default: ./results).")]
 Data = Annotated[Path | None, typer.Option("--data-root", help="Prepared datasets (default: ./datasets).")]
@@ -22,6 +23,15 @@ def workspace(results: Path | None, data: Path | None, plugins: list[str]) -> An
     for plugin in plugins:
         registry.load_plugin(plugin)
     return Workspace(results_root(results), datasets.data_root(data), tuple(plugins))
+
+
+def pack_size(text: str) -> int | Literal["auto"]:
+    """The value of --pack."""
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"--pack {text}: give a number of trials from 1 up, or auto.")
+    return int(text)
 
 
 def listing(plugins: list[str], *columns: str) -> Table:

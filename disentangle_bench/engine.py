@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from disentangle_bench.trainer import Trainer
 
 Losses = dict[str, Tensor]
-Compute = Callable[[], Losses]
+Compute = Callable[["Trainer"], Losses]  # not bound to its trainer: a cycle would keep a finished trial's memory
 
 MODES = ("captured", "compiled", "eager")  # each falls back to the next
 WARM_UP = 3  # steps that are tried before one is recorded, in which libraries choose their kernels and workspaces
@@ -34,7 +34,7 @@ class NotCapturable(Exception):
 
 
 def start(trainer: Trainer) -> tuple[Compute, str]:
-    """The trainer's next steps as a function, and what it is, with the reasons why it is no faster one.
+    """The trainer's next steps as a function of it, and what that is, with the reasons why it is no faster one.
 
     What is tried out here leaves no trace: parameters, buffers, optimisers and generators are put back. Only a lack
     of memory is no reason to fall back, for the simpler modes need it too.
@@ -71,10 +71,8 @@ def compiled(trainer: Trainer) -> Compute:
 def with_forwards(trainer: Trainer, compile_networks: bool) -> Compute:
     """`Trainer.advance` with the networks' forwards of the trainer's precision."""
     forwards = step_forwards(trainer.model, trainer.model.device, trainer.precision, compile_networks)
-    if not forwards:
-        return trainer.advance
 
-    def step() -> Losses:
+    def step(trainer: Trainer) -> Losses:
         with replaced(forwards):
             return trainer.advance()
 
@@ -86,7 +84,7 @@ def try_out(trainer: Trainer, step: Compute, times: int) -> None:
     before = Snapshot(trainer)
     try:
         for _ in range(times):
-            step()
+            step(trainer)
     finally:
         before.restore()
 
@@ -122,7 +120,7 @@ def captured(trainer: Trainer) -> Compute:
     finally:
         before.restore(zero=True)
 
-    def replay() -> Losses:
+    def replay(trainer: Trainer) -> Losses:
         if batch is not None:
             refill(batch, trainer.batch(trainer.rng))
         graph.replay()

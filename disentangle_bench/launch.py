@@ -1,4 +1,4 @@
-"""Trials onto Ray Tune, local or a cluster; or, without Ray, one after the other in this process.
+"""Trials onto Ray Tune, local or a cluster; or, without Ray, one pack after the other in this process.
 
 Tune schedules; it decides nothing. Which trials are done is told by their records, so Tune's own experiment state is
 written to a temporary folder and thrown away, and seeds are a plain grid axis. Workers get names and paths, never data.
@@ -7,20 +7,23 @@ written to a temporary folder and thrown away, and seeds are a plain grid axis. 
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
 import socket
+import sys
 import tempfile
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from disentangle_bench.config import TrialSpec
 from disentangle_bench.errors import UserError
-from disentangle_bench.records import Workspace, write_record
+from disentangle_bench.pack import cell_of, is_done, packs, record_crash, run_pack
+from disentangle_bench.probe import best_size
+from disentangle_bench.records import Workspace
 from disentangle_bench.search import REDUCTION, Candidate, Outcome, halve, train_candidate
-from disentangle_bench.trial import TrialOptions, existing_record, failure, run_trial
+from disentangle_bench.trial import TrialOptions
 from disentangle_bench.watch import Watch
 
 RAY_ENVIRONMENT = {  # read when Ray is imported
@@ -40,46 +43,39 @@ class LaunchOptions:
 
     local: bool = False  # in this process, without Ray
     address: str | None = None  # a Ray cluster's; none: Ray on this machine
-    gpus: float | None = None  # share of a GPU a trial; none: one where the study's device is cuda
-    concurrent: int | None = None  # trials at a time at most
+    gpus: float | None = None  # share of a GPU a trial or pack; none: one where the study's device is cuda
+    concurrent: int | None = None  # trials or packs at a time at most
+    pack: int | Literal["auto"] = 1  # trials of one cell that take turns in one process
 
 
 def launch(trials: list[TrialSpec], workspace: Workspace, options: TrialOptions, where: LaunchOptions) -> list[str]:
     """Run trials to their records; returns the sentences of those that only the user can mend."""
+    together = packs(trials, pack_sizes(trials, workspace, where.pack))
     with Watch(trials, workspace, options.scoring.metrics):
         if where.local:
-            return launch_local(trials, workspace, options)
-        return launch_ray(trials, workspace, options, where)
+            return [mistake for pack in together for mistake in run_pack(pack, workspace, options)]
+        return launch_ray(together, workspace, options, where)
 
 
-def launch_local(trials: list[TrialSpec], workspace: Workspace, options: TrialOptions) -> list[str]:
-    """One trial after the other, here."""
-    mistakes = []
+def pack_sizes(trials: list[TrialSpec], workspace: Workspace, pack: int | Literal["auto"]) -> dict[str, int]:
+    """How many trials of each cell take turns in one process."""
+    sizes = {}
     for trial in trials:
-        try:
-            run_trial(trial, workspace, options)
-        except UserError as error:
-            mistakes.append(f"{trial.title}: {error}")
-        except Exception as error:  # outside the attempts that `run_trial` guards; the other trials go on
-            cause = f"{type(error).__name__}: {error}"
-            mistakes += record_crash(trial, workspace, cause, traceback.format_exc())
-    return mistakes
+        if (cell := cell_of(trial)) not in sizes:
+            sizes[cell] = best_size(trial, workspace) if pack == "auto" else pack
+            if pack == "auto":
+                sys.stderr.write(f"Note: {trial.label} {trial.dataset}: packs of {sizes[cell]}.\n")
+    return sizes
 
 
-def record_crash(trial: TrialSpec, workspace: Workspace, cause: str, trace: str) -> list[str]:
-    """Write a crash that `run_trial` could not; a trial that has its record keeps it, and the crash is a sentence."""
-    with workspace.lock(trial.id):
-        if existing_record(workspace, trial) is not None:
-            return [f"{trial.title}: {cause}; the trial keeps its earlier scores."]
-        write_record(workspace.record(trial.id), failure(trial, cause, trace))
-        return []
-
-
-def launch_ray(trials: list[TrialSpec], workspace: Workspace, options: TrialOptions, where: LaunchOptions) -> list[str]:
-    """All trials as one Ray Tune grid."""
+def launch_ray(
+    together: list[list[TrialSpec]], workspace: Workspace, options: TrialOptions, where: LaunchOptions
+) -> list[str]:
+    """All packs as one Ray Tune grid: a pack is a Tune trial."""
     ray, tune = start_ray()
-    threads = max(trial.numerics.threads for trial in trials)
-    gpus = where.gpus if where.gpus is not None else float(trials[0].numerics.device == "cuda")
+    numerics = [pack[0].numerics for pack in together]
+    threads = max(each.threads for each in numerics)
+    gpus = where.gpus if where.gpus is not None else float(numerics[0].device == "cuda")
     connect(ray, where)
     require(ray, {"CPU": threads, "GPU": gpus})
     paths = Workspace(workspace.results.absolute(), workspace.data.absolute(), workspace.plugin_paths())
@@ -87,18 +83,15 @@ def launch_ray(trials: list[TrialSpec], workspace: Workspace, options: TrialOpti
     def train(config: dict[str, Any]) -> None:
         from ray import tune
 
-        try:
-            record = run_trial(TrialSpec.model_validate(config["trial"]), paths, options)
-            tune.report({"status": record.status, "mistake": ""})
-        except UserError as error:
-            tune.report({"status": "mistake", "mistake": str(error)})
+        pack = [TrialSpec.model_validate(spec) for spec in config["pack"]]
+        tune.report({"mistakes": json.dumps(run_pack(pack, paths, options))})
 
-    specs = [trial.model_dump(mode="json") for trial in trials]
+    specs = [[trial.model_dump(mode="json") for trial in pack] for pack in together]
     try:
         with tempfile.TemporaryDirectory(prefix="disentangle-bench-") as scratch:
             tuner = tune.Tuner(
                 tune.with_resources(train, {"cpu": threads, "gpu": gpus}),
-                param_space={"trial": tune.grid_search(specs)},
+                param_space={"pack": tune.grid_search(specs)},
                 tune_config=tune.TuneConfig(
                     reuse_actors=True,  # importing torch takes a worker seconds
                     max_concurrent_trials=where.concurrent,
@@ -115,14 +108,14 @@ def launch_ray(trials: list[TrialSpec], workspace: Workspace, options: TrialOpti
             outcomes = [results[i] for i in range(len(results))]
     finally:
         ray.shutdown()
-    mistakes = []
+    mistakes: list[str] = []
     for outcome in outcomes:
-        trial = TrialSpec.model_validate((outcome.config or {})["trial"])
+        mistakes += json.loads((outcome.metrics or {}).get("mistakes", "[]"))
         if outcome.error is not None:
             cause = f"the worker died or could not run the trial: {type(outcome.error).__name__}"
-            mistakes += record_crash(trial, workspace, cause, str(outcome.error))
-        elif (outcome.metrics or {}).get("mistake"):
-            mistakes.append(f"{trial.title}: {(outcome.metrics or {})['mistake']}")
+            for trial in [TrialSpec.model_validate(spec) for spec in (outcome.config or {})["pack"]]:
+                if not is_done(trial, workspace, options):
+                    mistakes += record_crash(trial, workspace, cause, str(outcome.error))
     return mistakes
 
 

@@ -164,7 +164,7 @@ class Trainer:
         self.device_step.fill_(self.step)
         if self.compute is None:
             self.compute, self.history.engine = engine.start(self)
-        return self.compute()
+        return self.compute(self)
 
     def advance(self, batch: Batch | None = None) -> engine.Losses:
         """The device's part of a step: all its phases, each from one forward pass.

@@ -72,10 +72,11 @@ class TrialOptions:
 class Company:
     """The trials of one cell that train in one process by turns, of which this is one.
 
-    size: how many they are at most. images: those on the device, by dataset, that all of them use.
+    size: how many they are. note: why they are no more. images: on the device, by dataset, which all of them use.
     """
 
     size: int = 1
+    note: str = ""
     images: dict[str, DeviceImages] = field(default_factory=dict)
 
 
@@ -324,7 +325,7 @@ class Attempt:
     def record(self, trainer: Trainer, status: Any, cause: str | None = None) -> Record:
         """The trial's record so far."""
         curves = trainer.history.curves
-        pack = f", in a pack of {self.company.size}" if self.company.size > 1 else ""
+        pack = f"in a pack of {self.company.size}" if self.company.size > 1 else ""
         return Record(
             id=self.spec.id,
             spec=self.spec,
@@ -340,7 +341,7 @@ class Attempt:
             diagnostics=curves[-1] if curves and status == "finished" else {},
             environment=environment(),
             seconds=self.seconds,
-            engine=trainer.history.engine + pack,
+            engine="; ".join(filter(None, [trainer.history.engine, pack, self.company.note])),
         )
 
     def beat(self, phase: str, unit: str) -> Any:

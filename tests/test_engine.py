@@ -134,7 +134,7 @@ def test_trying_steps_out_leaves_no_trace(tmp_path, model, steps):
     before = everything(ours)
     tried = []
 
-    def step() -> Losses:
+    def step(ours: Trainer) -> Losses:
         losses = ours.advance()
         tried.append(everything(ours))
         return losses

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +15,19 @@ from disentangle_bench.models.base import Model, ModelConfig, Player, parameters
 
 
 class Settings(ModelConfig):
-    """How this one goes wrong."""
+    """How this one goes wrong.
+
+    only_unlucky: it crashes or diverges only where its first weight was drawn negative, as about every other seed's is.
+    room: how many of its kind the device's memory holds; 0: any number.
+    """
 
     steps: int = 20
     batch_size: int = 8
     crash_at: int = 0
     diverge_at: int = 0
     die_once_at: int = 0
+    only_unlucky: bool = False
+    room: int = 0
     pause: float = 0.0
     dropout: float = 0.0
 
@@ -33,6 +40,7 @@ class Faulty(Model):
     code_source = "encoder"
     Config = Settings
     configurations = {"small": Settings()}
+    alive: weakref.WeakSet[Faulty] = weakref.WeakSet()
 
     def __init__(self, config: Settings, image_shape: tuple[int, int, int]) -> None:
         super().__init__(config, image_shape)
@@ -40,6 +48,8 @@ class Faulty(Model):
         size = image_shape[0] * image_shape[1] * image_shape[2]
         self.encoder = nn.Sequential(nn.Flatten(), nn.Dropout(config.dropout), nn.Linear(size, 4))
         self.decoder = nn.Linear(4, size)
+        self.fails = not config.only_unlucky or self.encoder[2].weight[0, 0].item() < 0
+        self.alive.add(self)
 
     def players(self):
         return {"both": Player(parameters_of(self.encoder, self.decoder), partial(torch.optim.Adam, lr=1e-2))}
@@ -47,7 +57,9 @@ class Faulty(Model):
     def losses(self, batch, rng, step):
         now = int(step)
         time.sleep(self.config.pause)
-        if now == self.config.crash_at:
+        if self.config.room and len(self.alive) > self.config.room:
+            raise torch.OutOfMemoryError(f"planned: {len(self.alive)} models in memory")
+        if self.fails and now == self.config.crash_at:
             raise ZeroDivisionError("planned crash")
         if now == self.config.die_once_at:
             mark = Path(os.environ["FAULTY_MARK"])
@@ -56,7 +68,7 @@ class Faulty(Model):
                 os.kill(os.getpid(), 9)
         codes = self.encoder(batch.images)
         loss = (self.decoder(codes).view_as(batch.images) - batch.images).square().mean()
-        return {"both": loss / 0 if now == self.config.diverge_at else loss}
+        return {"both": loss / 0 if self.fails and now == self.config.diverge_at else loss}
 
     def encode(self, images):
         return self.encoder(images)
