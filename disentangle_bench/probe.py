@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -28,6 +29,16 @@ SIZES = (1, 2, 4, 8, 16, 32)
 SECONDS = 2.0  # of training at each size
 ENOUGH = 0.95  # of the best rate: the smallest pack that reaches it is chosen
 TIMEOUT = 600.0  # seconds of the whole probe
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What a pack of this size does: steps a second of all its trials together, how, and in how much device memory."""
+
+    size: int
+    steps_per_s: float
+    engine: str
+    memory: int  # bytes at most, of the tensors; 0 on a CPU
 
 
 def best_size(trial: TrialSpec, workspace: Workspace) -> int:
@@ -58,17 +69,15 @@ def measure(
         said, errors = done.stdout, done.stderr if done.returncode else ""
     except subprocess.TimeoutExpired as late:
         said, errors = (late.stdout or b"").decode(), f"it took more than {TIMEOUT:.0f} s"
-    rates = {row["size"]: row["rate"] for row in map(json.loads, said.splitlines())}
+    rates = {row["size"]: row["steps_per_s"] for row in map(json.loads, said.splitlines())}
     if errors:
         last = errors.strip().splitlines()[-1]
         sys.stderr.write(f"Note: the probe for --pack auto ended after packs of {max(rates, default=0)}: {last}\n")
     return rates
 
 
-def rates_of(
-    trial: TrialSpec, workspace: Workspace, sizes: tuple[int, ...], seconds: float
-) -> Iterator[tuple[int, float]]:
-    """(size, steps a second of all trials together) for each pack in turn, each with those before it and more seeds."""
+def rates_of(trial: TrialSpec, workspace: Workspace, sizes: tuple[int, ...], seconds: float) -> Iterator[Rate]:
+    """The rate of each pack in turn; each has those of the one before it and more seeds."""
     numerics = trial.numerics
     set_up_process(numerics.precision)
     for plugin in workspace.plugins:
@@ -95,8 +104,9 @@ def rates_of(
                 steps += 1
             synchronise(numerics.device)
             rate = steps * size / (time.perf_counter() - start)
+            memory = torch.cuda.max_memory_allocated() if numerics.device == "cuda" else 0
             encode_once(trainers[-1])  # what a trial needs beside the others that still train
-            yield size, rate
+            yield Rate(size, rate, trainers[-1].history.engine, memory)
 
 
 def turn(trainers: list[Trainer], streams: list[torch.cuda.Stream | None]) -> None:
@@ -127,8 +137,8 @@ def main() -> None:
     asked = json.load(sys.stdin)
     workspace = Workspace(Path(), Path(asked["data"]), tuple(asked["plugins"]))
     trial = TrialSpec.model_validate(asked["trial"])
-    for size, rate in rates_of(trial, workspace, tuple(asked["sizes"]), asked["seconds"]):
-        sys.stdout.write(json.dumps({"size": size, "rate": rate}) + "\n")
+    for rate in rates_of(trial, workspace, tuple(asked["sizes"]), asked["seconds"]):
+        sys.stdout.write(json.dumps(asdict(rate)) + "\n")
         sys.stdout.flush()
 
 

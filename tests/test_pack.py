@@ -195,8 +195,9 @@ def test_the_command_packs_with_ray_and_without(place, tmp_path):
 
 
 def test_a_pack_killed_in_training_and_run_again_gives_the_same_scores(place, tmp_path):
-    words = ["--models", "faulty", "--seeds", "0-2", "--local", "--set", "steps=30", "--set", "faulty.pause=0.02", "--pack",
-             "3", "--set", "faulty.dropout=0.5", "--set", "intervals.checkpoint_seconds=0.2"]  # fmt: skip
+    words = ["--models", "faulty", "--seeds", "0-2", "--local", "--pack", "3", "--set", "steps=30",
+             "--set", "faulty.pause=0.02", "--set", "faulty.dropout=0.5",
+             "--set", "intervals.checkpoint_seconds=0.2"]  # fmt: skip
     killed = start(tmp_path / "killed", *words)
     deadline = time.monotonic() + 60
     while len(list((tmp_path / "killed").glob("results/runs/*/checkpoint.pt"))) < 3:
