@@ -151,7 +151,8 @@ def measurements(options: Namespace) -> dict[str, Callable[[], dict[str, Any]]]:
         return run
 
     found: dict[str, Callable[[], dict[str, Any]]] = {
-        f"tests {Path(path).stem}": lambda path=path: command("-m", "pytest", "-q", path) for path in TESTS
+        f"tests {Path(path).stem}": lambda path=path: command("-m", "pytest", "-q", "--disable-warnings", path)
+        for path in TESTS
     }
     for precision in PRECISIONS[device]:
         for mode in MODES[device][1:]:
@@ -166,7 +167,7 @@ def measurements(options: Namespace) -> dict[str, Callable[[], dict[str, Any]]]:
             name = f"steps {precision} {FASTEST[device]}, {pack} packed"
             found[name] = apart(time_steps, device, precision, FASTEST[device], pack)
     where = ["--data-root", str(root)] if root else []
-    few = ["--images", "2048", "--rounds", "2"] if device == "cpu" else []
+    few = ["--images", "16384", "--rounds", "2"] if device == "cpu" else []
     found["encode"] = lambda: command(
         "benchmarks/encode.py", "--device", device, *few, *where, "--json", str(options.out.absolute() / "encode.json")
     )

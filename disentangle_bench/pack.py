@@ -21,7 +21,6 @@ from disentangle_bench.config import TrialSpec
 from disentangle_bench.errors import UserError
 from disentangle_bench.process import set_up_process, threads
 from disentangle_bench.records import Workspace, write_record
-from disentangle_bench.snapshot import global_state, set_global_state
 from disentangle_bench.study import without_seed
 from disentangle_bench.trial import Company, TrialOptions, existing_record, failure, missing_scores, trial_steps
 
@@ -85,8 +84,7 @@ def take_turns(trials: Sequence[TrialSpec], workspace: Workspace, options: Trial
     """
     outcome = Outcome()
     company = Company(len(trials), note)
-    device = torch.device(trials[0].numerics.device)
-    outside = global_state(device)
+    outside = Generators(trials[0].numerics.device)
     members = [Member(trial, workspace, options, company) for trial in trials]
     try:
         while members:
@@ -109,28 +107,26 @@ def take_turns(trials: Sequence[TrialSpec], workspace: Workspace, options: Trial
     finally:
         for member in members:
             member.steps.close()
-        set_global_state(outside, device)
+        outside.put()
     return outcome
 
 
 class Member:
     """One trial at work: its steps, and what torch holds for a whole process and each trial must have for itself.
 
-    That is the state of the global generators, which dropout draws from, and on CUDA the current stream.
+    That is the state of the global generators and, on CUDA, the current stream.
     """
 
     def __init__(self, trial: TrialSpec, workspace: Workspace, options: TrialOptions, company: Company) -> None:
         self.trial = trial
-        self.device = torch.device(trial.numerics.device)
+        self.cuda = trial.numerics.device == "cuda"
         self.steps = trial_steps(trial, workspace, options, company, patience=0 if company.size > 1 else -1)
-        self.random = global_state(self.device)
-        self.stream: torch.cuda.Stream | None = None
-        if self.device.type == "cuda" and company.size > 1:
-            self.stream = torch.cuda.Stream()
+        self.generators = Generators(trial.numerics.device, copy=True)
+        self.stream = torch.cuda.Stream() if self.cuda and company.size > 1 else None
 
     def step(self) -> bool:
         """Do one step of training, or after the last one all the rest; False where the trial is done."""
-        set_global_state(self.random, self.device)
+        self.generators.put()
         try:
             with torch.cuda.stream(self.stream) if self.stream is not None else nullcontext():
                 next(self.steps)
@@ -138,14 +134,46 @@ class Member:
         except StopIteration:
             return False
         finally:
-            self.random = global_state(self.device)
+            self.generators.take()
 
     def end(self) -> None:
         """Give the trial's memory back."""
         self.steps.close()
         gc.collect()
-        if self.device.type == "cuda":
+        if self.cuda:
             torch.cuda.empty_cache()
+
+
+class Generators:
+    """The states of torch's global generators, which dropout draws from, as they were when last taken.
+
+    CUDA's default generator isn't given another's numbers but another's state as a whole: the graphs that are captured
+    with it read their seeds from that state's own memory, so that trials on several streams don't mix them up.
+    """
+
+    def __init__(self, device: str, copy: bool = False) -> None:
+        """copy: a CUDA state of its own, equal to the present one."""
+        self.cpu = torch.get_rng_state()
+        self.cuda: torch.Generator | None = None
+        if device == "cuda":
+            default = default_generator()
+            self.cuda = default.clone_state() if copy else default.graphsafe_get_state()
+
+    def put(self) -> None:
+        """Make these the states in use."""
+        torch.set_rng_state(self.cpu)
+        if self.cuda is not None:
+            default_generator().graphsafe_set_state(self.cuda)
+
+    def take(self) -> None:
+        """Remember what was drawn since; CUDA's state is the one in use itself."""
+        self.cpu = torch.get_rng_state()
+
+
+def default_generator() -> torch.Generator:
+    """The current CUDA device's."""
+    torch.cuda.init()
+    return torch.cuda.default_generators[torch.cuda.current_device()]
 
 
 def record_crash(trial: TrialSpec, workspace: Workspace, cause: str, trace: str) -> list[str]:

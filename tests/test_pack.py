@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -179,19 +180,19 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_the_command_packs_with_ray_and_without(place, tmp_path):
+without_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+
+
+@pytest.mark.parametrize("where", [["--local"], pytest.param([], marks=without_ray)], ids=["local", "ray"])
+def test_the_command_packs_with_ray_and_without(place, tmp_path, where):
     words = ["--models", "vae,faulty", "--seeds", "0-2", "--set", "steps=5"]
-    running = {
-        "ray": start(tmp_path / "ray", *words, "--pack", "2"),
-        "local": start(tmp_path / "local", *words, "--pack", "2", "--local"),
-    }
-    for name, process in running.items():
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, (name, errors)
-        found = written(tmp_path / name)
-        engines = sorted(record.engine for record in found.values())
-        assert engines == ["eager", "eager", *["eager; in a pack of 2"] * 4]
-        assert equal_those_alone(found, place)
+    process = start(tmp_path / "run", *words, "--pack", "2", *where)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    found = written(tmp_path / "run")
+    engines = sorted(record.engine for record in found.values())
+    assert engines == ["eager", "eager", *["eager; in a pack of 2"] * 4]
+    assert equal_those_alone(found, place)
 
 
 def test_a_pack_killed_in_training_and_run_again_gives_the_same_scores(place, tmp_path):
