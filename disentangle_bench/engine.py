@@ -6,6 +6,7 @@ one; the reason is said on stderr and kept in the trial's record.
 
 from __future__ import annotations
 
+import gc
 import sys
 import warnings
 from collections.abc import Callable
@@ -115,8 +116,12 @@ def captured(trainer: Trainer) -> Compute:
             raise NotCapturable(f"the optimiser of {changed[0]} changes its settings on the host, from step to step")
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(trainer.rng)
+        gc.collect()  # what a collection frees in the middle of a recording could end it
+        # cuBLAS keeps its workspaces by stream: graphs that are replayed side by side must each have their own.
+        torch._C._cuda_clearCublasWorkspaces()
         with torch.cuda.graph(graph), replaced(forwards):
             losses = trainer.advance(batch)
+        torch._C._cuda_clearCublasWorkspaces()
     finally:
         before.restore(zero=True)
 
