@@ -6,7 +6,8 @@ The suite encodes as a trial does: stored bits are decoded on the device in batc
 convolutions with channels last. The plain loop reads 64 images at a time with `dataset.images`, makes them floats on
 the host, and encodes them in contiguous format. Both end with codes in memory, which are compared first. Each variant
 has its own process; they take turns in short rounds and the fastest counts, as the one that other processes disturbed
-least. The time for all 737,280 images is extrapolated.
+least. The time for all 737,280 images is extrapolated. "GFLOP/s" is what an image's codes need, counted on the encoder,
+times images/s; "share" is of what a large float32 convolution reaches with as many threads in the same rounds.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 from common import Worker, ask_together, machine, parser, positive, print_header, print_table, write_json
+from peak import time_peak
+from torch.utils.flop_counter import FlopCounterMode
 
 from disentangle_bench import datasets, registry
 from disentangle_bench.codes import ENCODE_BATCH, DeviceImages, encode_grid
@@ -31,6 +34,7 @@ DATASET, MODEL = "dsprites", "ib-gan"
 PLAIN_BATCH = 64
 TOLERANCE = 1e-2  # between the variants' codes: other memory formats, and TF32 on a GPU, round otherwise
 WARM_UP = 512  # images
+LIMIT_SECONDS = 1.0  # of convolutions a round
 
 
 def build(dataset: Dataset, device: str) -> Model:
@@ -47,7 +51,7 @@ def suite(root: Path | None, device: str) -> Callable[[int], np.ndarray]:
     images = DeviceImages(dataset, model.device, model.image_range)
 
     def encode(count: int) -> np.ndarray:
-        dataset.evaluation = lambda: np.arange(count)
+        dataset.evaluation = lambda: np.arange(count)  # type: ignore[method-assign]
         return encode_grid(model, images)
 
     return encode
@@ -88,6 +92,15 @@ def time_variant(variant: str, root: Path | None, device: str, thread_count: int
     return measure
 
 
+def needed_gflop(root: Path | None, device: str) -> float:
+    """GFLOP of one image's codes."""
+    dataset = datasets.load(DATASET, root)
+    model = build(dataset, device).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as needed:
+        model.encode(torch.zeros(1, *dataset.image_shape, device=device))
+    return needed.get_total_flops() / 1e9
+
+
 def main() -> None:
     """Compare, measure, and print the table."""
     cuda = torch.cuda.is_available()
@@ -113,23 +126,31 @@ def main() -> None:
         {"variant": variant, "threads": thread_count, "rounds": []} for thread_count in (1, 2) for variant in VARIANTS
     ]
     workers = [Worker(time_variant, row["variant"], options.data_root, options.device, row["threads"]) for row in rows]
+    limits = {thread_count: Worker(time_peak, options.device, thread_count) for thread_count in (1, 2)}
+    peaks: dict[int, list[float]] = {thread_count: [] for thread_count in limits}
     for _ in range(options.rounds):
         for row, worker in zip(rows, workers, strict=True):
             row["rounds"] += ask_together([worker], count)
-    for worker in workers:
+        for thread_count, limit in limits.items():
+            peaks[thread_count] += ask_together([limit], LIMIT_SECONDS)
+    for worker in [*workers, *limits.values()]:
         worker.close()
 
     for row in rows:
         row["images_per_s"] = max(row["rounds"])
         row["all_s"] = total / row["images_per_s"]
     loops = {row["threads"]: row["images_per_s"] for row in rows if row["variant"] == "plain loop"}
+    gflop = needed_gflop(options.data_root, options.device)
     for row in rows:
+        row["gflop_per_s"] = row["images_per_s"] * gflop
+        row["limit_gflop_per_s"] = max(peaks[row["threads"]])
+        row["share"] = row["gflop_per_s"] / row["limit_gflop_per_s"]
         row["ratio"] = row["images_per_s"] / loops[row["threads"]]
     batch = ENCODE_BATCH[options.device]
     print_table(
         f"encoder of {MODEL}, {DATASET}, {options.device}, batches of {batch} (plain: {PLAIN_BATCH}); "
-        f"best of {options.rounds} rounds of {count:,} images",
-        ["variant", "threads", "images/s", "slowest round", "ratio", f"all {total:,}"],
+        f"best of {options.rounds} rounds of {count:,} images; {1000 * gflop:.1f} MFLOP an image",
+        ["variant", "threads", "images/s", "slowest round", "ratio", f"all {total:,}", "GFLOP/s", "share"],
         [
             [
                 row["variant"],
@@ -138,11 +159,14 @@ def main() -> None:
                 f"{min(row['rounds']):,.0f}",
                 f"{row['ratio']:.2f}",
                 f"{row['all_s']:.0f} s",
+                f"{row['gflop_per_s']:.0f}",
+                f"{row['share']:.0%}",
             ]
             for row in rows
         ],
     )
-    write_json(options.json, facts, device=options.device, images=count, batch=batch, codes_apart=apart, rows=rows)
+    settings = {"device": options.device, "images": count, "batch": batch, "gflop_an_image": gflop}
+    write_json(options.json, facts, **settings, codes_apart=apart, rows=rows)
 
 
 if __name__ == "__main__":

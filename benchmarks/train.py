@@ -13,7 +13,8 @@ Each variant has its own process. They take turns in short rounds and the median
 many threads and processes; "best ratio" is that of the fastest rounds, which other processes on the machine disturb
 least. (They disturb two threads of one process most: each waits for the other at every layer.) "needed" is the FLOPs
 of a step that no order of computation can avoid, counted on the suite's step; "GFLOP/s" is that need times steps/s,
-for the peer too.
+for the peer too. "limit" is a large float32 convolution with as many threads and processes, in the same rounds; its
+fastest round is what this machine can reach, and "share" is of that.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from common import Worker, ask_together, machine, parser, positive, print_header, print_table, write_json
+from peak import time_peak
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -93,9 +96,9 @@ class Peer:
 
 def some_images(root: Path | None, device: str, count: int) -> DeviceImages:
     """About `count` rows, spread over the dataset, as the trainer holds them."""
-    images = DeviceImages(datasets.load(DATASET, root), torch.device("cpu"), (-1.0, 1.0))
-    images.rows = images.rows[:: max(1, len(images) // count)].to(device)
-    return images
+    dataset = datasets.load(DATASET, root)
+    dataset.rows = np.ascontiguousarray(dataset.rows[:: max(1, len(dataset) // count)])
+    return DeviceImages(dataset, torch.device(device), (-1.0, 1.0))
 
 
 def make_suite(name: str, root: Path | None, device: str, images: DeviceImages | None = None) -> Trainer:
@@ -197,19 +200,21 @@ def compare(model: str, root: Path | None, device: str, count: int) -> dict[str,
 
 
 def measure(options: Any) -> list[dict[str, Any]]:
-    """One row a variant and layout: steps a second of each round."""
+    """One row a variant and layout: steps a second of each round; for the limit, GFLOP/s."""
     layouts = [(1, 1), (1, 2), (options.trials, 1)]  # (processes, threads each)
     common = (options.model, options.data_root, options.device)
     workers: dict[tuple[str, int], list[Worker]] = {}
     rows: list[dict[str, Any]] = []
     for processes, thread_count in layouts:
-        for variant in ("peer", "suite"):
+        makers: dict[str, tuple[Any, ...]] = {
+            "peer": (time_peer, *common, thread_count, options.images),
+            "suite": (time_suite, *common, thread_count),
+            "limit": (time_peak, options.device, thread_count),
+        }
+        for variant, maker in makers.items():
             pool = workers.setdefault((variant, thread_count), [])
             while len(pool) < processes:
-                if variant == "peer":
-                    pool.append(Worker(time_peer, *common, thread_count, options.images))
-                else:
-                    pool.append(Worker(time_suite, *common, thread_count))
+                pool.append(Worker(*maker))
             rows.append({"variant": variant, "processes": processes, "threads": thread_count, "rounds": []})
     for _ in range(options.rounds):
         for row in rows:
@@ -219,6 +224,32 @@ def measure(options: Any) -> list[dict[str, Any]]:
         for worker in pool:
             worker.close()
     return rows
+
+
+def compute_ratios(rows: list[dict[str, Any]], needed_gflop: float) -> None:
+    """Add to each row its median, its ratio to the peer and its share of the limit of its own layout."""
+    layouts: dict[tuple[int, int], dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        layouts.setdefault((row["processes"], row["threads"]), {})[row["variant"]] = row
+    for variants in layouts.values():
+        limit, peer = variants["limit"], variants["peer"]
+        limit["gflop_per_s"], limit["share"] = max(limit["rounds"]), 1.0
+        for row in (peer, variants["suite"]):
+            row["steps_per_s"] = statistics.median(row["rounds"])
+            row["ratio"] = row["steps_per_s"] / statistics.median(peer["rounds"])
+            row["best_ratio"] = max(row["rounds"]) / max(peer["rounds"])
+            row["gflop_per_s"] = row["steps_per_s"] * needed_gflop
+            row["share"] = row["gflop_per_s"] / limit["gflop_per_s"]
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    """A row of the table; the limit takes no steps."""
+    steps = [""] * 5
+    if row["variant"] != "limit":
+        steps = [f"{value:.2f}" for value in (row["steps_per_s"], min(row["rounds"]), max(row["rounds"]))]
+        steps += [f"{row['ratio']:.2f}", f"{row['best_ratio']:.2f}"]
+    layout = [row["variant"], str(row["processes"]), str(row["threads"])]
+    return [*layout, *steps, f"{row['gflop_per_s']:.0f}", f"{row['share']:.0%}"]
 
 
 def main() -> None:
@@ -242,24 +273,12 @@ def main() -> None:
     print(f"# the peer's first gradients lie {work['gradients_apart']:.1e} of their norm from the suite's", flush=True)
     rows = measure(options)
 
-    for row in rows:
-        row["steps_per_s"] = statistics.median(row["rounds"])
-        row["gflop_per_s"] = row["steps_per_s"] * work["needed_gflop"]
-    peers = {(row["processes"], row["threads"]): row for row in rows if row["variant"] == "peer"}
-    for row in rows:
-        peer = peers[row["processes"], row["threads"]]
-        row["ratio"] = row["steps_per_s"] / peer["steps_per_s"]
-        row["best_ratio"] = max(row["rounds"]) / max(peer["rounds"])
+    compute_ratios(rows, work["needed_gflop"])
     print_table(
         f"{options.model}, {DATASET}, batch 64, {options.device}: {work['needed_gflop']:.1f} GFLOP a step needed, "
         f"the peer does {work['peer_gflop']:.1f}; median of {options.rounds} rounds of {options.seconds:g} s",
-        ["variant", "trials", "threads each", "steps/s", "lowest", "highest", "ratio", "best ratio", "GFLOP/s"],
-        [
-            [row["variant"], str(row["processes"]), str(row["threads"]), f"{row['steps_per_s']:.2f}"]
-            + [f"{end(row['rounds']):.2f}" for end in (min, max)]
-            + [f"{row['ratio']:.2f}", f"{row['best_ratio']:.2f}", f"{row['gflop_per_s']:.0f}"]
-            for row in rows
-        ],
+        ["variant", "trials", "threads", "steps/s", "lowest", "highest", "ratio", "best ratio", "GFLOP/s", "share"],
+        [cells(row) for row in rows],
     )
     settings = {name: getattr(options, name) for name in ("model", "device", "seconds", "images")}
     write_json(options.json, facts, **settings, **work, rows=rows)
