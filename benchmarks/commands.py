@@ -21,7 +21,7 @@ from disentangle_bench.heartbeat import read_beat
 PART = Path(__file__).with_name("part.py")
 STUDY = ("--models", "ib-gan", "--dataset", "dsprites-32-part", "--set", "metrics={factor-vae: [robust]}")
 FULL = ("--models", "ib-gan", "--dataset", "dsprites", "--set", "numerics.device=cpu", "--seeds", "0", "--name", "full")
-TIMEOUT = 600.0
+TIMEOUT = 900.0
 KEPT = "dsprites.h5"  # the file that all trials map
 
 
@@ -66,7 +66,7 @@ def first_step(data_root: Path, *arguments: str) -> float:
             return None
 
         with running(Path(folder), [*FULL, "--data-root", str(data_root), *arguments]) as process:
-            return wait_for(look, process)
+            return wait_for(look, process, pause=0.05)
 
 
 def peak_memory(data_root: Path, steps: int) -> float:
@@ -82,7 +82,7 @@ def peak_memory(data_root: Path, steps: int) -> float:
             return peak if list(Path(folder).glob("results/runs/*/record.json")) else None
 
         with running(Path(folder), [*FULL, "--local", "--data-root", str(data_root), *settings]) as process:
-            return wait_for(look, process)
+            return wait_for(look, process, pause=0.3)  # reading the maps of a process halts it for a moment
 
 
 def resident_without_map(pid: int) -> int:
@@ -116,7 +116,7 @@ def running(folder: Path, arguments: list[str]) -> Iterator[subprocess.Popen[byt
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def wait_for(look: Callable[[], float | None], process: subprocess.Popen[bytes]) -> float:
+def wait_for(look: Callable[[], float | None], process: subprocess.Popen[bytes], pause: float) -> float:
     """What `look` finds at last; `RuntimeError` where the command ends or time runs out before."""
     start = time.monotonic()
     while time.monotonic() - start < TIMEOUT:
@@ -125,5 +125,5 @@ def wait_for(look: Callable[[], float | None], process: subprocess.Popen[bytes])
             return found
         if process.poll() is not None:
             break
-        time.sleep(0.05)
+        time.sleep(pause)
     raise RuntimeError(f"{process.args}: nothing to measure came; exit status {process.poll()}")

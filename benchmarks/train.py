@@ -201,7 +201,7 @@ def compare(model: str, root: Path | None, device: str, count: int) -> dict[str,
 
 def measure(options: Any) -> list[dict[str, Any]]:
     """One row a variant and layout: steps a second of each round; for the limit, GFLOP/s."""
-    layouts = [(1, 1), (1, 2), (options.trials, 1)]  # (processes, threads each)
+    layouts = list(dict.fromkeys([(1, 1), (1, 2), (options.trials, 1)]))  # (processes, threads each)
     common = (options.model, options.data_root, options.device)
     workers: dict[tuple[str, int], list[Worker]] = {}
     rows: list[dict[str, Any]] = []
