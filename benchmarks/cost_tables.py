@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 STUDY_STEPS = 300  # of each trial of a study of several seeds
 PANELS = {  # what grows, and what it costs
@@ -40,6 +41,8 @@ def draw(points: pd.DataFrame, path: Path) -> None:
         for (name, line), colour, marker in zip(series, COLOURS, MARKERS, strict=False):
             axis.plot(line["x"], line["seconds"], color=colour, marker=marker, label=name)
         axis.set(xlabel=x, ylabel=y, xlim=(0, None), ylim=(0, None))
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+        axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, fontsize=9)
     figure.savefig(path, dpi=110, metadata={"Software": None})
