@@ -7,6 +7,7 @@ import mmap
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from disentangle_bench.process import threads
+
 SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As a trial has: two on a busy machine wait for each other."""
+    with threads(1):
+        yield
 
 
 @pytest.fixture
