@@ -109,7 +109,7 @@ def dataset_with(count: int, root: Path, folder: Path) -> Dataset:
     """`dsprites-32` with so many images; all of it lies under `root`, a part is drawn into `folder`."""
     if GRIDS[count] == DSprites32.factor_sizes:
         return datasets.load("dsprites-32", root)
-    part: type[DSprites] = type("Part", (DSprites32,), {"file_name": "part.h5", "factor_sizes": GRIDS[count]})
+    part: type[DSprites] = type("Part", (DSprites32,), {"factor_sizes": GRIDS[count]})
     part.prepare(folder)
     return part(folder)
 

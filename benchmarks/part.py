@@ -8,9 +8,11 @@ from disentangle_bench.datasets.dsprites import DSprites32
 
 
 class Part(DSprites32):
-    """2,880 images of `dsprites-32`: the first values of each factor."""
+    """2,880 images of `dsprites-32`: the first values of each factor.
+
+    Its file is named as the whole one, `dsprites.h5`, so it needs a data root of its own.
+    """
 
     name: ClassVar[str] = "dsprites-32-part"
     description: ClassVar[str] = "2,880 images of dsprites-32"
     factor_sizes = (3, 6, 10, 4, 4)
-    file_name: ClassVar[str] = "dsprites-part.h5"
