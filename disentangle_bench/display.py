@@ -43,23 +43,27 @@ class Bar:
         return self.update
 
     def update(self, done: int, total: int) -> None:
-        """Draw the bar; a `Progress` function. Without a terminal, a line every half minute."""
+        """Draw the bar; a `Progress` function, with a total of 0 where that is unknown.
+
+        Without a terminal, a line every half minute.
+        """
         if not console(stderr=True).is_terminal:
             now = time.monotonic()
             if now - self.told >= LINE_SECONDS:
                 self.told = now
                 share = done / total if total else 0.0
                 left = f", {duration((now - self.begun) * (1 - share) / share)} left" if share else ""
-                sys.stderr.write(f"{self.title}: {done:,} of {total:,}{left}\n")
+                of_all = f" of {total:,}" if total else ""
+                sys.stderr.write(f"{self.title}: {done:,}{of_all}{left}\n")
             return
         if self.progress is None:
             self.progress = Progress(
                 TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
                 console=console(stderr=True), transient=True,
             )  # fmt: skip
-            self.task = self.progress.add_task(self.title, total=total)
+            self.task = self.progress.add_task(self.title, total=total or None)
             self.progress.start()
-        self.progress.update(self.task, completed=done, total=total)
+        self.progress.update(self.task, completed=done, total=total or None)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -329,7 +329,7 @@ def test_another_file_of_the_right_name_is_refused(tmp_path: Path) -> None:
     path = write_shapes(tmp_path)
     said = refusal(Shapes3D, tmp_path)
     assert f"{path} is not the official file: expected 267573662 bytes, found {path.stat().st_size}" in said
-    assert "Fetch 3dshapes.h5 again from https://storage.googleapis.com/3d-shapes/3dshapes.h5" in said
+    assert "fetch 3dshapes.h5 again from https://storage.googleapis.com/3d-shapes/3dshapes.h5" in said
     assert path.exists()
 
 
@@ -386,7 +386,7 @@ def test_shapes3d_whose_labels_are_no_full_grid(kind: str, words: str, tmp_path:
     said = refusal(TinyShapes, tmp_path)
     assert re.search(words, said)
     assert said.startswith(str(path))
-    assert "Fetch 3dshapes.h5 again from" in said
+    assert "fetch 3dshapes.h5 again from" in said
 
 
 @pytest.mark.parametrize("damage", ["page", "cut", "corrupt", "shape", "type", "no labels"])
@@ -442,8 +442,8 @@ def test_mpi3d_damaged(damage: str, tmp_path: Path) -> None:
     else:
         np.savez(path, images=noise(47, 64, 64, 3))
     said = refusal(TinyMPI, tmp_path)
-    assert said.startswith(f"{path} can't be read: ")
-    assert "Fetch mpi3d_toy.npz again from https://huggingface.co/datasets/waleedgondal/mpi3d/" in said
+    assert said.startswith(f"{path} is not the official file: " if damage == "page" else f"{path} can't be read: ")
+    assert "Delete it and fetch mpi3d_toy.npz again from https://huggingface.co/datasets/waleedgondal/mpi3d/" in said
 
 
 def test_mpi3d_is_a_stream(tmp_path: Path) -> None:
@@ -522,7 +522,7 @@ def test_cars3d_damaged_tree(damage: str, tmp_path: Path) -> None:
     said = refusal(TinyCars, tmp_path)
     assert str(cars) in said
     assert words in said
-    assert "Fetch nips2015-analogy-data.tar.gz again from" in said
+    assert "fetch nips2015-analogy-data.tar.gz again from" in said
 
 
 @pytest.mark.parametrize("damage", ["page", "cut", "corrupt"])
@@ -587,7 +587,7 @@ def test_smallnorb_damaged(kind: str, damage: Callable[[bytes], bytes], words: s
     said = refusal(TinyNORB, tmp_path)
     assert re.search(words, said)
     assert "smallnorb-5x46789x9x18x6x2x96x96-training-" in said
-    assert "Fetch it again from https://cs.nyu.edu/" in said
+    assert "fetch it again from https://cs.nyu.edu/" in said
 
 
 # --- MNIST
@@ -638,7 +638,7 @@ def test_mnist_damaged(file: str, content: bytes, words: str, tmp_path: Path) ->
     said = refusal(TinyMNIST, tmp_path)
     assert said.startswith(f"{path} can't be read: ")
     assert words in said
-    assert f"Fetch {path.name} again from" in said
+    assert f"fetch {path.name} again from" in said
 
 
 # --- digits

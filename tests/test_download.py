@@ -9,14 +9,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from disentangle_bench.datasets import download
+from disentangle_bench import display
+from disentangle_bench.datasets import download, transfer
+from disentangle_bench.datasets.chairs3d import Chairs3D
 from disentangle_bench.datasets.download import Remote, check, fetch
+from disentangle_bench.datasets.dsprites_scream import PAINTING
+from disentangle_bench.datasets.mpi3d import MPI3DComplex, MPI3DReal, MPI3DRealistic, MPI3DToy
+from disentangle_bench.display import Bar
 from disentangle_bench.errors import UserError
 
 DATA = np.random.default_rng(0).bytes(3_000_000)
@@ -34,6 +40,9 @@ class Handler(BaseHTTPRequestHandler):
         way, wanted = self.path.split("/")[1], self.headers["Range"]
         first = not any(path == self.path for path, _ in self.asked)
         self.asked.append((self.path, wanted))
+        if way in ("same", "replaced", "stubborn", "older"):
+            self.versioned(way, first, wanted)
+            return
         start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and way != "no-range" else 0
         body = DATA[start:]
         if way == "missing":
@@ -44,6 +53,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, b"<!DOCTYPE html><title>Sign in</title>", "text/html")
         elif way == "disguised-page":
             self.answer(200, b"\n<html><title>Sign in</title>", "application/octet-stream")
+        elif way == "message":
+            self.answer(200, b'{"error": "quota exceeded"}', "application/json")
+        elif way in ("unsaid", "unsaid-cut"):
+            self.answer(200, body[: 500_000 if way == "unsaid-cut" else None], told=False)
         elif way == "other":
             self.answer(200, DATA[::-1])
         elif way == "short":
@@ -64,12 +77,34 @@ class Handler(BaseHTTPRequestHandler):
             span = f"bytes {start}-{len(DATA) - 1}/{len(DATA)}" if start else None
             self.answer(206 if start else 200, body, span=span, sent=500_000 if cut else None)
 
+    def versioned(self, way: str, first: bool, wanted: str | None) -> None:
+        """With an ETag, and cut: /same once; /replaced and /stubborn once, and then another file is there, whose middle
+        /stubborn gives to those who have the old one's beginning; /older, which is the old file, each time."""
+        old = way == "older" or (first and way != "same")
+        data, tag = (DATA[::-1], '"old"') if old else (DATA, '"new"')
+        start = int(wanted[len("bytes=") : -1]) if wanted else 0
+        if way != "stubborn" and self.headers["If-Range"] not in (None, tag):
+            start = 0
+        span = f"bytes {start}-{len(data) - 1}/{len(data)}" if start else None
+        cut = 500_000 if first or way == "older" else None
+        self.answer(206 if start else 200, data[start:], span=span, sent=cut, tag=tag)
+
     def answer(
-        self, status: int, body: bytes, kind: str = "application/zip", span: str | None = None, sent: int | None = None
+        self,
+        status: int,
+        body: bytes,
+        kind: str = "application/zip",
+        span: str | None = None,
+        sent: int | None = None,
+        tag: str | None = None,
+        told: bool = True,
     ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
+        if told:
+            self.send_header("Content-Length", str(len(body)))
+        if tag:
+            self.send_header("ETag", tag)
         if span:
             self.send_header("Content-Range", span)
         self.end_headers()
@@ -156,6 +191,87 @@ def test_a_part_outlives_the_call(server: ThreadingHTTPServer, site: str, tmp_pa
     assert asked(server)[-1] == ("/whole", "bytes=2000000-")
 
 
+@pytest.mark.parametrize("size", [None, len(DATA)])
+@pytest.mark.parametrize(
+    ("way", "ranges"),
+    [
+        ("same", [None, "bytes=500000-"]),
+        ("replaced", [None, "bytes=500000-"]),  # answered with the whole new file
+        ("stubborn", [None, "bytes=500000-", None]),
+        ("cut", [None, None]),  # it names no version
+    ],
+)
+def test_without_a_checksum_two_versions_are_not_joined(
+    server: ThreadingHTTPServer, site: str, tmp_path: Path, way: str, ranges: list[str | None], size: int | None
+) -> None:
+    path = fetch(remote(f"{site}/{way}", checksum="", size=size), tmp_path)
+    assert path.read_bytes() == DATA
+    assert [wanted for _, wanted in asked(server)] == ranges
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".data.zip.lock", "data.zip"]
+
+
+def test_without_a_checksum_two_mirrors_are_not_joined(server: ThreadingHTTPServer, site: str, tmp_path: Path) -> None:
+    older = f"{site}/older"
+    assert fetch(remote(older, f"{site}/whole", checksum=""), tmp_path).read_bytes() == DATA
+    assert asked(server)[-2:] == [("/older", "bytes=1500000-"), ("/whole", None)]
+
+
+@pytest.mark.parametrize("way", ["missing", "message"])
+def test_a_mirror_without_the_file_leaves_anothers_part(
+    server: ThreadingHTTPServer, site: str, tmp_path: Path, way: str
+) -> None:
+    mirrors = Remote("data.zip", (f"{site}/older", f"{site}/{way}"), begins=DATA[:-5:-1])
+    with pytest.raises(UserError, match="cut after 2000000 of 3000000 bytes"):
+        fetch(mirrors, tmp_path)
+    assert fetch(mirrors, tmp_path).read_bytes() == DATA[::-1]
+    assert asked(server)[-2:] == [("/older", "bytes=2000000-"), ("/older", "bytes=2500000-")]
+
+
+@pytest.mark.parametrize(
+    "published",
+    [Chairs3D.remote, PAINTING, MPI3DToy.remote, MPI3DReal.remote, MPI3DRealistic.remote, MPI3DComplex.remote],
+    ids=lambda published: published.file_name,
+)
+def test_a_message_is_no_published_file(site: str, tmp_path: Path, published: Remote) -> None:
+    """Nobody published a checksum of these, and the message comes as the file would."""
+    assert not published.checksum
+    with pytest.raises(UserError, match=r"expected (b'.*' at its beginning, found b'|\d+ bytes or more, found 27)"):
+        fetch(replace(published, urls=(f"{site}/message",)), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [f".{published.file_name}.lock"]
+
+
+def test_a_cut_that_nothing_tells_is_told_by_the_smallest_size(site: str, tmp_path: Path) -> None:
+    cut = Remote("data.zip", (f"{site}/unsaid-cut",), smallest=500_001)
+    with pytest.raises(UserError, match="expected 500001 bytes or more, found 500000"):
+        fetch(cut, tmp_path)
+    assert fetch(replace(cut, smallest=500_000), tmp_path).read_bytes() == DATA[:500_000]
+
+
+def test_an_unknown_size_is_told_as_none(site: str, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    fetch(Remote("data.zip", (f"{site}/unsaid",)), tmp_path, lambda done, total: seen.append((done, total)))
+    assert seen[0] == (1 << 20, 0)
+    assert seen[-1] == (len(DATA), 0)
+
+
+def test_an_unknown_size_on_a_terminal_is_a_bar_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes any stream for a terminal then
+    bar = Bar("data")
+    with bar as progress:
+        progress(3_000_000, 0)
+    assert bar.progress is not None
+    assert (bar.progress.tasks[0].completed, bar.progress.tasks[0].total) == (3_000_000, None)
+
+
+def test_an_unknown_size_in_a_log_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(display, "LINE_SECONDS", 0)
+    with Bar("data") as progress:
+        progress(3_000_000, 0)
+    assert capsys.readouterr().err == "data: 3,000,000\n"
+
+
 def test_a_server_without_ranges_starts_over(site: str, tmp_path: Path) -> None:
     (tmp_path / "data.zip.part").write_bytes(DATA[:1234])
     assert fetch(remote(f"{site}/no-range"), tmp_path).read_bytes() == DATA
@@ -229,7 +345,7 @@ def test_a_refused_connection(tmp_path: Path) -> None:
 
 
 def test_a_silent_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(transfer, "TIMEOUT_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as listening, pytest.raises(UserError, match="timed out"):
         fetch(remote(f"http://127.0.0.1:{listening.getsockname()[1]}/x"), tmp_path)
 

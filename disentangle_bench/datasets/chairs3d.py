@@ -33,7 +33,7 @@ VIEWS = tuple(
     for k, azimuth in enumerate(AZIMUTHS)
 )
 
-REMEDY = "Fetch or unpack rendered_chairs.tar again, and add or remove nothing."
+REMEDY = "Delete it, fetch or unpack rendered_chairs.tar again, and add or remove nothing."
 
 
 class Chairs3D(StoredDataset):
@@ -48,7 +48,9 @@ class Chairs3D(StoredDataset):
     factor_names = ("model", "elevation", "azimuth")
     factor_sizes = (1393, len(ELEVATIONS), len(AZIMUTHS))
     remote: ClassVar[Remote] = Remote(
-        "rendered_chairs.tar", ("https://www.di.ens.fr/willow/research/seeing3Dchairs/data/rendered_chairs.tar",)
+        "rendered_chairs.tar",
+        ("https://www.di.ens.fr/willow/research/seeing3Dchairs/data/rendered_chairs.tar",),
+        smallest=86_366 * 1024,  # a tar has a header and a block, 512 bytes each, for a file of one byte
     )
 
     @classmethod
@@ -58,7 +60,7 @@ class Chairs3D(StoredDataset):
         `UserError` unless exactly the expected images are in it.
         """
         path = locate((cls.remote.file_name, "rendered_chairs"), root, cls.name, source)
-        tree = open_tree(path or fetch(cls.remote, root / cls.name, progress))
+        tree = open_tree(path or fetch(cls.remote, root / cls.name, progress), REMEDY)
         names = in_order(tree, cls.factor_sizes[0])
         return Reading((len(names), SIDE, SIDE, 1), decoded(tree, names, small), tree.path.name)
 

@@ -25,7 +25,11 @@ from disentangle_bench.datasets.virtual import as_bytes, channels_first, draws, 
 from disentangle_bench.errors import UserError
 
 LARGEST = (350, 274)  # the picture is shrunk to fit in, width × height
-PAINTING = Remote("The_Scream.jpg", ("https://upload.wikimedia.org/wikipedia/commons/f/f4/The_Scream.jpg",))
+PAINTING = Remote(
+    "The_Scream.jpg",
+    ("https://upload.wikimedia.org/wikipedia/commons/f/f4/The_Scream.jpg",),
+    begins=b"\xff\xd8\xff",  # a JPEG
+)
 
 
 class DSpritesScream(DSprites):
@@ -101,7 +105,9 @@ def read_picture(path: Path) -> np.ndarray:
         with Image.open(path) as file:
             picture = file.convert("RGB")
     except (UnidentifiedImageError, OSError) as error:
-        raise UserError(f"{path} is no picture that can be read ({error}); give another with --source PATH.") from error
+        raise UserError(
+            f"{path} is no picture that can be read ({error}); delete it, or give another with --source PATH."
+        ) from error
     picture.thumbnail(LARGEST)
     if min(picture.size) <= SIDE:
         width, height = picture.size

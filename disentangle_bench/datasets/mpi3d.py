@@ -17,6 +17,7 @@ from disentangle_bench.datasets.sources import npz_blocks
 from disentangle_bench.datasets.stored import Reading, StoredDataset
 
 SIDE = 64
+ZIP = b"PK\x03\x04"  # how an npz begins
 
 
 def _remote(file_name: str) -> Remote:
@@ -28,6 +29,7 @@ def _remote(file_name: str) -> Remote:
             f"https://huggingface.co/datasets/waleedgondal/mpi3d/resolve/main/{file_name}",
             f"https://storage.googleapis.com/disentanglement_dataset/Final_Dataset/{file_name}",
         ),
+        begins=ZIP,
     )
 
 
@@ -85,4 +87,5 @@ class MPI3DComplex(MPI3D):
         (
             "https://drive.usercontent.google.com/download?id=1Tp8eTdHxgUMtsZv5uAoYAbJR1BOa_OQm&export=download&confirm=t",
         ),
+        begins=ZIP,
     )

@@ -44,4 +44,4 @@ def obtain_gz(remotes: Sequence[Remote], root: Path, name: str, source: Path | N
 
 def remedy(remote: Remote) -> str:
     """What to do about a copy of this file that is of no use."""
-    return f"Fetch {remote.file_name} again from {remote.urls[0]}."
+    return f"Delete it and fetch {remote.file_name} again from {remote.urls[0]}."

@@ -22,7 +22,7 @@ SIDE = 64
 STORED_SIDE = 96
 CAMERAS = 2
 URL = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
-REMEDY = f"Fetch it again from {URL}."
+REMEDY = f"Delete it and fetch it again from {URL}."
 BYTES, INTEGERS = 0x1E3D4C55, 0x1E3D4C54  # a matrix file's magic number says what it holds
 BLOCK = 1000  # images
 
