@@ -7,6 +7,7 @@ import io
 import json
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from disentangle_bench.errors import UserError
 from disentangle_bench.files import write_file
 from disentangle_bench.seeding import derive_seed
 
+BLOCK = 5000  # images in memory at a time; a multiple of the networks' batches, so that it changes none of them
 FORMAT = 1  # of the kept file; raise it when a change to the code moves the features
 
 
@@ -36,9 +38,11 @@ def features_of(
     """Features of `count` real and of `count` generated images, float32 (count, d) each.
 
     The real images are the same for every model and seed, drawn without replacement by a seed of the dataset's content
-    and `count` alone; their features are kept under the data root, and made anew where that file is damaged.
+    and `count` alone; their features are kept under the data root, and made anew where that file is damaged. The
+    generated ones are asked for in blocks of `BLOCK`, which follow each other in `rng`.
     """
-    return _real_features(samples, network, count), network.features(samples.fake(count, rng), samples.progress)
+    real = _real_features(samples, network, count)
+    return real, _in_blocks(network, lambda start, end: samples.fake(end - start, rng), count, samples.progress)
 
 
 def too_few(samples: ImageSamples, count: int) -> str | None:
@@ -56,7 +60,8 @@ def _real_features(samples: ImageSamples, network: Network, count: int) -> np.nd
     if kept is not None:
         return kept
     rng = np.random.default_rng(derive_seed(0, "real images", checksum, count))
-    features = network.features(samples.real(count, rng), samples.progress)
+    rows = rng.choice(len(samples.dataset), count, replace=False)
+    features = _in_blocks(network, lambda start, end: samples.dataset.images(rows[start:end]), count, samples.progress)
     buffer = io.BytesIO()
     np.savez(buffer, features=features)
     try:
@@ -64,6 +69,20 @@ def _real_features(samples: ImageSamples, network: Network, count: int) -> np.nd
     except UserError as error:  # a data root that can't be written costs time, not the score
         sys.stderr.write(f"features of the real images are not kept: {error}\n")
     return features
+
+
+def _in_blocks(
+    network: Network, images: Callable[[int, int], np.ndarray], count: int, progress: Progress
+) -> np.ndarray:
+    """Features, float32 (count, d), of what `images` gives from a start to an end, uint8 (end - start, C, H, W)."""
+    blocks = [
+        network.features(
+            images(start, min(start + BLOCK, count)),
+            lambda done, total, start=start: progress(start + done, count),  # type: ignore[misc]
+        )
+        for start in range(0, count, BLOCK)
+    ]
+    return np.concatenate(blocks)
 
 
 def _read(path: Path, count: int) -> np.ndarray | None:

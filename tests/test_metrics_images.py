@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plugins.tiny import Tiny, TinyTwo
 
-from disentangle_bench import conformance, image_features, inception_weights, nearest, registry
+from disentangle_bench import conformance, image_features, inception_weights, nearest, random_network, registry
 from disentangle_bench.contracts import Dataset, ImageMetric, ImageSamples
 from disentangle_bench.datasets.download import Remote
 from disentangle_bench.errors import UserError
@@ -367,6 +367,25 @@ class TestFeatures:
             rng = np.random.default_rng(0)
             image_features.features_of(Drawn(dataset, tmp_path, tiny.rows), network, count, rng)
         assert len(list((tmp_path / "features").iterdir())) == 4
+
+    def test_images_come_in_blocks(self, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each batch of the networks is whole, so that blocks change no number; here they do so by rounding alone."""
+        assert image_features.BLOCK % inception_weights.BATCH == image_features.BLOCK % random_network.BATCH == 0
+        roots = [tmp_path / "whole", tmp_path / "blocks"]
+        whole = image_features.features_of(
+            Drawn(tiny, roots[0], tiny.rows), RandomFeatures(), 20, np.random.default_rng(0)
+        )
+        monkeypatch.setattr(image_features, "BLOCK", 8)
+        samples, seen, sizes = Drawn(tiny, roots[1], tiny.rows), [], []
+        samples.progress = lambda done, total: seen.append((done, total))
+        network = RandomFeatures()
+        features = network.features
+        network.features = lambda images, progress: sizes.append(len(images)) or features(images, progress)
+        blocks = image_features.features_of(samples, network, 20, np.random.default_rng(0))
+        assert sizes == [8, 8, 4, 8, 8, 4]
+        assert seen == [(8, 20), (16, 20), (20, 20)] * 2
+        for one, other in zip(whole, blocks, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
     @pytest.mark.parametrize("fault", ["cut", "flipped", "text", "empty", "another array"])
     def test_a_damaged_file_is_made_anew(
