@@ -14,13 +14,15 @@ from disentangle_bench.traverse import GAP, tiled
 
 COLUMNS = 10
 SAMPLE_ROWS = 4
+MOST_ROWS = 12  # of factors or classes
 
 
 def write_dataset_picture(dataset: Dataset, path: Path) -> None:
     """Write samples and one traversal a factor as a PNG; the same picture each time.
 
     On a full grid a row sweeps one factor from its first value to its last and holds the others in their middle. Where
-    images have values but no grid, a row shows one image each of the factor's values; and so for classes.
+    images have values but no grid, a row shows one image each of the factor's values; and so for classes. Of many
+    factors or classes the first `MOST_ROWS` are shown.
     """
     from matplotlib.figure import Figure
 
@@ -46,7 +48,7 @@ def write_dataset_picture(dataset: Dataset, path: Path) -> None:
         axes.set_xticks([])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        axes.set_title("each factor from its first value to its last" if dataset.full_grid else "by value", fontsize=10)
+        axes.set_title(rows_title(dataset), fontsize=10)
     else:
         parts[1].text(0.5, 0.5, f"no factors: {dataset.no_factors}", ha="center", fontsize=9)
     buffer = io.BytesIO()
@@ -55,26 +57,35 @@ def write_dataset_picture(dataset: Dataset, path: Path) -> None:
 
 
 def factor_rows(dataset: Dataset, rng: np.random.Generator) -> list[tuple[str, np.ndarray]]:
-    """(factor or class, images (n, C, H, W)) of each row, at most `COLUMNS` images."""
+    """(factor or class, images (n, C, H, W)) of each row: at most `MOST_ROWS` rows of at most `COLUMNS` images."""
+    names = dataset.factor_names[:MOST_ROWS]
     if dataset.full_grid:
         middle = np.array(dataset.factor_sizes) // 2
         rows = []
-        for k, (name, size) in enumerate(zip(dataset.factor_names, dataset.factor_sizes, strict=True)):
+        for k, name in enumerate(names):
+            size = dataset.factor_sizes[k]
             values = np.unique(np.linspace(0, size - 1, COLUMNS).round().astype(np.int64))
             factors = np.repeat(middle[None], len(values), axis=0)
             factors[:, k] = values
             rows.append((f"{name} ({size})", dataset.images(dataset.index(factors))))
         return rows
-    if dataset.factor_names:
+    if names:
         table = dataset.factors(np.arange(len(dataset)))
-        return [(name, of_each(dataset, table[:, k], rng)) for k, name in enumerate(dataset.factor_names)]
+        return [(name, of_each(dataset, table[:, k], rng)) for k, name in enumerate(names)]
     if dataset.classes():
         labels = dataset.labels(np.arange(len(dataset)))
-        found = [(name, np.flatnonzero(labels == k)) for k, name in enumerate(dataset.class_names)]
+        found = [(name, np.flatnonzero(labels == k)) for k, name in enumerate(dataset.class_names[:MOST_ROWS])]
         return [
             (name, dataset.images(rng.choice(rows, min(COLUMNS, len(rows)), replace=False))) for name, rows in found
         ]
     return []
+
+
+def rows_title(dataset: Dataset) -> str:
+    """What the rows of `factor_rows` are, and of how many factors or classes where not all are shown."""
+    title = "each factor from its first value to its last" if dataset.full_grid else "by value"
+    count, what = (len(dataset.factor_names), "factors") if dataset.factor_names else (dataset.classes(), "classes")
+    return f"{title}: first {MOST_ROWS} of {count} {what}" if count > MOST_ROWS else title
 
 
 def of_each(dataset: Dataset, column: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from test_trees import pack
 from typer.testing import CliRunner
 
-from disentangle_bench import conformance, datasets, registry
+from disentangle_bench import conformance, datasets, registry, show
 from disentangle_bench.cli_datasets import datasets_app
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.datasets import celeba, chairs3d, download
@@ -29,9 +29,9 @@ from disentangle_bench.errors import UserError
 Files = dict[str, bytes]
 
 
-def encoded(image: Image.Image, form: str = "PNG") -> bytes:
+def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
     file = io.BytesIO()
-    image.save(file, form)
+    image.save(file, form, **options)
     return file.getvalue()
 
 
@@ -152,7 +152,7 @@ def test_chairs_are_downloaded(tmp_path: Path, chairs: Files, monkeypatch: pytes
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/rendered_chairs.tar"
-        monkeypatch.setattr(Chairs3D, "remote", replace(Chairs3D.remote, urls=(url,)))
+        monkeypatch.setattr(Chairs3D, "remote", replace(Chairs3D.remote, urls=(url,), smallest=0))
         TwoChairs.prepare(tmp_path / "root")
         server.shutdown()
         thread.join()
@@ -323,6 +323,7 @@ def test_other_faces(tmp_path: Path) -> None:
     for files, message in (
         ({name: data for name, data in FACES.items() if "07" not in name}, "000007.jpg is missing"),
         (FACES | {"img_align_celeba/000011.jpg": b""}, r"000011\.jpg is extra.*000001\.jpg to 000010\.jpg"),
+        (FACES | {"copy/000003.jpg": b""}, r"copy/000003\.jpg and img_align_celeba/000003\.jpg have one name.*extra"),
         (FACES | small, r"000003\.jpg is 64 × 64, expected 178 × 218"),
     ):
         put_celeba(tmp_path)
@@ -355,6 +356,15 @@ def square(value: int, mode: str = "L", side: int = 4) -> bytes:
     return encoded(image)
 
 
+def turned(form: str) -> bytes:
+    """An image that viewers turn by a quarter, as cameras write them."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    return encoded(Image.new("L", (4, 3)), form, exif=exif)
+
+
+CLEAR_GIF = encoded(Image.new("P", (4, 4)), "GIF", transparency=0)
+TWO_FRAMES = encoded(Image.new("L", (9, 9), 1), "GIF", save_all=True, append_images=[Image.new("L", (9, 9), 2)])
 GRID = {f"{shape}/{size}.png": square(10 * i + j) for i, shape in enumerate("ab") for j, size in enumerate((2, 10, 30))}
 GRID_CSV = "file,size,shape\n" + "".join(f"{name},{name[2:-4]},{name[0]}\n" for name in sorted(GRID))
 
@@ -474,6 +484,10 @@ def test_shape_is_channels_height_width(tmp_path: Path) -> None:
     assert data.images(0)[0, :, 1, 4].tolist() == [9, 8, 7]
 
 
+def test_a_turned_tiff_is_read_upright(tmp_path: Path) -> None:
+    assert prepared(tmp_path, {"a.tif": turned("TIFF")}).image_shape == (1, 4, 3)
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
@@ -481,9 +495,19 @@ def test_shape_is_channels_height_width(tmp_path: Path) -> None:
         ({"a.png": square(1), "b.png": square(1, "RGB")}, "'a.png' is 4 × 4 grey and 'b.png' is 4 × 4 RGB"),
         ({"a.png": encoded(Image.new("RGBA", (4, 4)))}, "'a.png' in .* is of mode RGBA; save it as 8-bit grey or RGB"),
         ({"a.png": encoded(Image.new("I;16", (4, 4)))}, "'a.png' in .* is of mode I;16"),
+        ({"a.gif": CLEAR_GIF}, "'a.gif' in .* has a transparent colour; save it without transparency"),
+        ({"a.png": encoded(Image.new("P", (4, 4)), transparency=0)}, "'a.png' in .* has a transparent colour"),
+        ({"a.png": encoded(Image.new("L", (4, 4)), transparency=0)}, "'a.png' in .* has a transparent colour"),
+        ({"a.gif": TWO_FRAMES}, "'a.gif' in .* holds 2 frames; save the ones that you want as images of their own"),
+        ({"a.gif": TWO_FRAMES[:-30]}, "'a.gif' in .* is damaged behind its first frame .*Replace it"),
+        (
+            {"a.jpg": turned("JPEG")},
+            r"'a.jpg' in .* is to be turned or mirrored \(EXIF orientation 6\); save it upright",
+        ),
+        ({"a.png": square(1), "b.png": turned("PNG")}, r"'b.png' in .* \(EXIF orientation 6\)"),
         ({"a.png": square(1)[:50]}, "'a.png' in .* is no image that can be decoded"),
         ({"a.txt": b"x"}, "holds no images"),
-        ({"a.png": square(1), "factors.csv": b"", "d/factors.csv": b""}, "holds d/factors.csv and factors.csv; leave"),
+        ({"a.png": square(1), "factors.csv": b"", "d/Factors.csv": b""}, "holds d/Factors.csv and factors.csv; leave"),
     ],
 )
 def test_other_sources(tmp_path: Path, files: Files, message: str) -> None:
@@ -507,26 +531,59 @@ def test_other_sources(tmp_path: Path, files: Files, message: str) -> None:
         (b"file,x\na.png,1,1\nb.png,1\n", "row 2 must have 2 cells with text"),
         (b'file,x\na.png,"1\nb.png,2\n', "is no CSV file"),
         (b"file,x\na.png,\xff\nb.png,2\n", "is not in UTF-8"),
+        ("file,x\na.png,1\nb.png,2\n".encode("utf-16-le"), "holds NUL characters, as text in UTF-16 does; save it in"),
+        (b"file,x,y\n\na.png,1,2\nb.png,1,NaN\n", "row 4: 'NaN' is no finite number, as the others in column 'y' are;"),
+        (b"file,label\na.png,-inf\nb.png,2\n", "row 2: '-inf' is no finite number.*or a word such as 'none'"),
     ],
 )
 def test_other_factors(tmp_path: Path, csv: bytes, message: str) -> None:
-    with pytest.raises(UserError, match=rf"'factors\.csv' in .*source,? ?.*{message}"):
+    with pytest.raises(UserError, match=rf"'factors\.csv' in .*source,? ?.*{message}") as caught:
         prepared(tmp_path, {"a.png": square(1), "b.png": square(2), "factors.csv": csv})
+    assert str(caught.value).isprintable()
 
 
 def test_a_spreadsheets_csv(tmp_path: Path) -> None:
-    """A byte order mark, Windows line ends, an empty last row, a quoted comma and spaces are all right."""
+    """A byte order mark, Windows line ends, an empty last row, a quoted comma, spaces and capitals are all right."""
     csv = '﻿file,where\r\n./a.png,"here, there"\r\n b.png , away \r\n,\r\n'
-    data = prepared(tmp_path, {"a.png": square(1), "b.png": square(2), "factors.csv": csv.encode()})
+    data = prepared(tmp_path, {"a.png": square(1), "b.png": square(2), "Factors.CSV": csv.encode()})
     assert (data.factor_names, data.factor_sizes) == (("where",), (2,))
     assert data.images([0, 1])[:, 0, 3, 3].tolist() == [2, 1]
 
 
 def test_numbers_are_compared_as_numbers(tmp_path: Path) -> None:
-    csv = b"file,x,y\na.png,1.0,nan\nb.png,1,1\n"
-    data = prepared(tmp_path, {"a.png": square(1), "b.png": square(2), "factors.csv": csv})
-    assert data.factor_sizes == (1, 2)
-    assert data.images([0, 1])[:, 0, 3, 3].tolist() == [2, 1]  # as texts, 1 comes before nan
+    csv = b"file,x,y\na.png,1.0,nan\nb.png,1,10\nc.png,1.00,2\n"
+    files = {"a.png": square(1), "b.png": square(2), "c.png": square(3)}
+    data = prepared(tmp_path, files | {"factors.csv": csv.replace(b"nan", b"none")})
+    assert data.factor_sizes == (1, 3)
+    assert data.images([0, 1, 2])[:, 0, 3, 3].tolist() == [2, 3, 1]  # as texts, 10 comes before 2
+    (tmp_path / "folder-mine.h5").unlink()
+    data = prepared(tmp_path, files | {"factors.csv": csv.replace(b"nan", b"30")})
+    assert data.images([0, 1, 2])[:, 0, 3, 3].tolist() == [3, 2, 1]
+
+
+@pytest.mark.parametrize("kind", ["classes", "factors", "grid"])
+def test_a_picture_shows_the_first_twelve_of_many(tmp_path: Path, kind: str) -> None:
+    count = 20
+    if kind == "classes":
+        lines = ["file,label", *(f"{i:02d}.png,{i}" for i in range(count))]
+    else:  # on a grid, all factors but the first have one value
+        columns = ",".join(f"x{k}" for k in range(count))
+        same = "0" if kind == "grid" else "1"
+        lines = [f"file,{columns}", *(f"{i:02d}.png,{i}" + f",{same if i else 0}" * (count - 1) for i in range(count))]
+    files = {f"{i:02d}.png": square(i) for i in range(count)}
+    data = prepared(tmp_path, files | {"factors.csv": "\n".join(lines).encode()})
+    assert data.full_grid == (kind == "grid")
+    assert len(show.factor_rows(data, np.random.default_rng(0))) == 12
+    what = "classes" if kind == "classes" else "factors"
+    assert show.rows_title(data).endswith(f": first 12 of 20 {what}")
+    show.write_dataset_picture(data, tmp_path / "picture.png")
+    assert Image.open(tmp_path / "picture.png").height < 1400
+
+
+def test_a_picture_of_few_factors_shows_all(tmp_path: Path) -> None:
+    data = prepared(tmp_path, GRID | {"factors.csv": GRID_CSV.encode()})
+    assert [name for name, _ in show.factor_rows(data, np.random.default_rng(0))] == ["size (3)", "shape (2)"]
+    assert show.rows_title(data) == "each factor from its first value to its last"
 
 
 def test_a_source_must_be_given_once(tmp_path: Path) -> None:

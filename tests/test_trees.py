@@ -64,6 +64,29 @@ def test_names_are_told_plainly_and_nothing_is_unpacked(tmp_path: Path, kind: st
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_links_to_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    pack(tmp_path / "elsewhere", {"3.txt": b"3", "deep/4.txt": b"4"})
+    root = pack(tmp_path / "x", {"a/1.txt": b"1"})
+    (root / "b").symlink_to(tmp_path / "elsewhere")
+    (root / "b/deep/back").symlink_to(tmp_path / "elsewhere")
+    (root / "a/up").symlink_to("..")
+    (root / "a/astray").symlink_to("none")
+    (tmp_path / "link").symlink_to(root)
+    for path in (root, tmp_path / "link", root / "a/../"):
+        tree = open_tree(path)
+        assert tree.names == ("a/1.txt", "a/astray", "b/3.txt", "b/deep/4.txt")
+        assert tree.read("b/deep/4.txt") == b"4"
+        with pytest.raises(UserError, match=r"'a/astray' in .* can't be read: .*No such file"):
+            tree.read("a/astray")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tgz"])
+def test_two_files_of_one_name_are_refused(tmp_path: Path, kind: str) -> None:
+    path = pack(tmp_path / f"x.{kind}", {"./b/2.txt": b"another"} | FILES)
+    with pytest.raises(UserError, match=rf"x\.{kind} holds 'b/2\.txt' twice; pack it again without the extra file"):
+        open_tree(path)
+
+
 def test_a_link_in_a_tar_is_the_file_it_names(tmp_path: Path) -> None:
     path = pack(tmp_path / "x.tar", FILES)
     with tarfile.open(path, "a") as archive:

@@ -61,8 +61,11 @@ def find(files: tuple[Remote, Remote, Remote], root: Path, source: Path | None, 
 
 
 def images_in_order(tree: Tree, count: int) -> list[str]:
-    """The names of 000001.jpg to the last in the tree; `UserError` that names one that is missing or one too many."""
-    images = {os.path.basename(name): name for name in tree.names if name.endswith(".jpg")}
+    """The names of 000001.jpg to the last in the tree; `UserError` that names one that is missing or extra."""
+    images: dict[str, str] = {}  # base name -> name
+    for name in tree.names:
+        if name.endswith(".jpg") and name != (first := images.setdefault(os.path.basename(name), name)):
+            raise UserError(f"{tree.path}: {first} and {name} have one name. Remove the one that is extra.")
     expected = [f"{i:06d}.jpg" for i in range(1, count + 1)]
     remedy = f"It must hold 000001.jpg to {expected[-1]} and no other."
     for wrong, what in ((set(expected) - images.keys(), "is missing"), (images.keys() - set(expected), "is extra")):

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from disentangle_bench.contracts import Progress
 from disentangle_bench.datasets.folder_factors import Annotation, annotation
 from disentangle_bench.datasets.stored import Reading, StoredDataset
-from disentangle_bench.datasets.trees import Tree, decoded, image_of, open_tree
+from disentangle_bench.datasets.trees import UNDECODABLE, Tree, decoded, image_of, open_tree
 from disentangle_bench.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
@@ -113,7 +113,7 @@ def annotated(tree: Tree) -> Annotation:
     images = [name for name in tree.names if name.lower().endswith(SUFFIXES)]
     if not images:
         raise UserError(f"{tree.path} holds no images ({', '.join(SUFFIXES)}).")
-    notes = [name for name in tree.names if posixpath.basename(name) == "factors.csv"]
+    notes = [name for name in tree.names if posixpath.basename(name).lower() == "factors.csv"]
     if not notes:
         return Annotation(images)
     if len(notes) > 1:
@@ -131,9 +131,26 @@ def annotated(tree: Tree) -> Annotation:
 
 def _kind(tree: Tree, name: str, image: Image.Image) -> tuple[tuple[int, int], str]:
     """An image's size, (width, height), and the mode that it is stored as, L or RGB."""
-    if image.mode not in KINDS:
-        raise UserError(f"'{name}' in {tree.path} is of mode {image.mode}; save it as 8-bit grey or RGB.")
+    try:
+        unfit = _unfit(image)
+    except UNDECODABLE as error:
+        raise UserError(f"'{name}' in {tree.path} is damaged behind its first frame ({error}). Replace it.") from error
+    if unfit:
+        raise UserError(f"'{name}' in {tree.path} {unfit}.")
     return image.size, KINDS[image.mode]
+
+
+def _unfit(image: Image.Image) -> str:
+    """Why it is not one plain array of grey or RGB, and the remedy, in words; "" where it is."""
+    if image.mode not in KINDS:
+        return f"is of mode {image.mode}; save it as 8-bit grey or RGB"
+    if "transparency" in image.info:
+        return "has a transparent colour; save it without transparency, on the background that you want"
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        return f"holds {frames} frames; save the ones that you want as images of their own"
+    if (orientation := image.getexif().get(ExifTags.Base.Orientation, 1)) != 1:
+        return f"is to be turned or mirrored (EXIF orientation {orientation}); save it upright, without that entry"
+    return ""
 
 
 def _words(kind: tuple[tuple[int, int], str]) -> str:

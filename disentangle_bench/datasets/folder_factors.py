@@ -39,8 +39,10 @@ def annotation(where: str, text: str, images: Sequence[str]) -> Annotation:
     numbered in sorted order, by size where all are numbers. Raises `UserError` with the line that is wrong.
     """
     header, rows = _rows(where, text, set(images))
-    columns = {name: _numbered([row[k] for row in rows]) for k, name in enumerate(header) if k}
-    names = [row[0] for row in rows]
+    columns = {
+        name: _numbered(where, name, {n: row[k] for n, row in rows.items()}) for k, name in enumerate(header) if k
+    }
+    names = [row[0] for row in rows.values()]
     classes, labels = columns.pop(LABEL, ((), None))
     factor_names, sizes = tuple(columns), tuple(len(values) for values, _ in columns.values())
     factors = np.array([numbers for _, numbers in columns.values()], dtype=np.int64).reshape(len(sizes), len(rows)).T
@@ -58,15 +60,18 @@ def annotation(where: str, text: str, images: Sequence[str]) -> Annotation:
     )
 
 
-def _rows(where: str, text: str, images: set[str]) -> tuple[list[str], list[list[str]]]:
-    """The header, and a row of stripped cells for each image, checked."""
+def _rows(where: str, text: str, images: set[str]) -> tuple[list[str], dict[int, list[str]]]:
+    """The header, and by its number a row of stripped cells for each image, checked."""
+    if "\0" in text:
+        raise UserError(f"{where} holds NUL characters, as text in UTF-16 does; save it in UTF-8.")
     try:
         cells = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), strict=True)]
     except csv.Error as error:
         raise UserError(f"{where} is no CSV file: {error}.") from error
     if not cells:
         raise UserError(f"{where} is empty; it needs a header such as 'file,shape,colour'.")
-    header, seen, rows = cells[0], set(), []
+    header, rows = cells[0], {}
+    seen: set[str] = set()
     if len(header) < 2 or not all(header[1:]) or len(set(header[1:])) < len(header) - 1:
         raise UserError(f"{where}: its header must name different columns after the file's, not {','.join(header)}.")
     for number, row in enumerate(cells[1:], 2):
@@ -79,21 +84,30 @@ def _rows(where: str, text: str, images: set[str]) -> tuple[list[str], list[list
             reason = "appears twice" if row[0] in seen else "is no image beside it"
             raise UserError(f"{where}, row {number}: '{row[0]}' {reason}.")
         seen.add(row[0])
-        rows.append(row)
+        rows[number] = row
     if images - seen:
         raise UserError(f"{where} has no row for the image '{min(images - seen)}'; add one, or remove the image.")
     return header, rows
 
 
-def _numbered(cells: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
-    """The different values of a column in order, as written, and each cell's number among them, int64 (N,)."""
+def _numbered(where: str, column: str, rows: dict[int, str]) -> tuple[tuple[str, ...], np.ndarray]:
+    """The different values of a column in order, as written, and each cell's number among them, int64 (N,).
+
+    rows: the cell in each numbered row. `UserError` for nan or an infinity where all cells are numbers.
+    """
+    cells = list(rows.values())
     values: np.ndarray
     try:
         values = np.array([float(cell) for cell in cells])
-        if not np.isfinite(values).all():
-            raise ValueError("a value is not finite")
     except ValueError:
         values = np.array(cells)
+    else:
+        for row, cell in rows.items():
+            if not math.isfinite(float(cell)):
+                raise UserError(
+                    f"{where}, row {row}: '{cell}' is no finite number, as the others in column '{column}' are; give "
+                    "one, or a word such as 'none', which makes the column text."
+                )
     _, first, numbers = np.unique(values, return_index=True, return_inverse=True)
     return tuple(cells[i] for i in first), numbers.astype(np.int64)
 

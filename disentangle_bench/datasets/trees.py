@@ -19,23 +19,28 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from disentangle_bench.errors import UserError
 
+Member = TypeVar("Member")
+
 BLOCK_BYTES = 4 << 20
 UNREADABLE = (OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error)
-UNDECODABLE = (OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+UNDECODABLE = (  # what Pillow raises for damaged files of its various kinds
+    OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, struct.error, Image.DecompressionBombError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Tree:
     """The files under a folder or in an archive: their names, sorted, relative, with forward slashes; and their bytes.
 
-    Hidden files are left out, and those that macOS adds to archives. Close it, or let `decoded` do so.
+    Hidden files are left out, and those that macOS adds to archives. Links to folders are followed, except back to one
+    that they lie in. Close it, or let `decoded` do so.
     """
 
     path: Path
@@ -51,10 +56,11 @@ class Tree:
             raise UserError(f"'{name}' in {self.path} can't be read: {error}. Repair it, or fetch it again.") from error
 
 
-def open_tree(path: Path) -> Tree:
+def open_tree(path: Path, remedy: str = "Fetch it again.") -> Tree:
     """The tree of a folder, a .zip, a .tar, a .tar.gz or a .tgz. Nothing of an archive is written to where it says.
 
-    Raises `UserError` for another kind of file, and for an archive that is cut short or damaged.
+    Raises `UserError` for another kind of file, for an archive that is cut short or damaged, which ends with `remedy`,
+    and for one that holds two files of one name.
     """
     kinds: dict[str, Callable[[Path], Tree]] = {".zip": _zip, ".tar": _tar, ".tar.gz": _tar_gz, ".tgz": _tar_gz}
     try:
@@ -64,7 +70,7 @@ def open_tree(path: Path) -> Tree:
             if path.name.lower().endswith(suffix):
                 return opened(path)
     except UNREADABLE as error:
-        raise UserError(f"{path} can't be read: {error}. Fetch it again.") from error
+        raise UserError(f"{path} can't be read: {error}. {remedy}") from error
     raise UserError(f"{path} is neither a folder nor a {', '.join(kinds)}.")
 
 
@@ -115,14 +121,26 @@ def _folder(path: Path) -> Tree:
     def fail(error: OSError) -> None:
         raise error
 
-    files = [Path(folder, name) for folder, _, names in os.walk(path, onerror=fail) for name in names]
-    names = {file.relative_to(path).as_posix(): file for file in files}
-    return Tree(path, _shown(names), lambda name: names[name].read_bytes(), lambda: None)
+    files: dict[str, Path] = {}
+    real = path.resolve()
+    for folder, folders, names in os.walk(real, onerror=fail, followlinks=True):
+        folders[:] = [name for name in folders if not _leads_back(Path(folder, name))]
+        files |= {Path(folder, name).relative_to(real).as_posix(): Path(folder, name) for name in names}
+    return Tree(path, _shown(files), lambda name: files[name].read_bytes(), lambda: None)
+
+
+def _leads_back(folder: Path) -> bool:
+    """Whether this is one of the folders that its path goes through, by a link: following it would never end."""
+    return folder.resolve() in {parent.resolve() for parent in folder.parents}
 
 
 def _zip(path: Path) -> Tree:
     archive = zipfile.ZipFile(path)
-    members = {posixpath.normpath(info.filename): info for info in archive.infolist() if not info.is_dir()}
+    try:
+        members = _by_name(path, ((info.filename, info) for info in archive.infolist() if not info.is_dir()))
+    except BaseException:
+        archive.close()
+        raise
     return Tree(path, _shown(members), lambda name: archive.read(members[name]), archive.close)
 
 
@@ -148,7 +166,7 @@ def _tar(path: Path, unpacked: IO[bytes] | None = None) -> Tree:
     file = unpacked or path.open("rb")
     try:
         archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115  the tree closes its file
-        members = {posixpath.normpath(info.name): info for info in archive if not info.isdir()}
+        members = _by_name(path, ((info.name, info) for info in archive if not info.isdir()))
         file.seek(archive.offset)
         if file.read(512) != bytes(512):  # tarfile takes a damaged header for the end
             raise tarfile.ReadError(f"it is cut short or damaged at byte {archive.offset}")
@@ -163,6 +181,17 @@ def _tar(path: Path, unpacked: IO[bytes] | None = None) -> Tree:
         return member.read()
 
     return Tree(path, _shown(members), read, file.close)
+
+
+def _by_name(path: Path, members: Iterable[tuple[str, Member]]) -> dict[str, Member]:
+    """An archive's members by their plain names; `UserError` where two have one name."""
+    found: dict[str, Member] = {}
+    for name, member in members:
+        plain = posixpath.normpath(name)
+        if plain in found:
+            raise UserError(f"{path} holds '{plain}' twice; pack it again without the extra file.")
+        found[plain] = member
+    return found
 
 
 def _shown(names: Iterable[str]) -> tuple[str, ...]:
