@@ -94,7 +94,7 @@ def verify(
     for path in plugin:
         registry.load_plugin(path)
     root = datasets.data_root(data_root)
-    chosen = names or [name for name in datasets.names(root) if is_there(name, root)]
+    chosen = names or [name for name in datasets.names(root) if has_content(name) and is_there(name, root)]
     if not chosen:
         raise UserError(f"nothing is prepared under {root}; make a dataset with `disentangle-bench datasets prepare`.")
     damaged = []
@@ -110,6 +110,11 @@ def verify(
             console().print(f"{name}: as it was prepared, sha256 {dataset.checksum}", markup=False)
     if damaged:
         raise typer.Exit(2)
+
+
+def has_content(name: str) -> bool:
+    """Whether a dataset stores anything that can be verified."""
+    return registry.get("dataset", name).verify is not Dataset.verify
 
 
 def is_there(name: str, root: Path) -> bool:

@@ -621,7 +621,10 @@ def test_members_of_a_family_are_listed_and_verified(several: Path) -> None:
     assert [name for name in datasets.names(several) if "folder" in name] == ["folder", "folder-blue", "folder-red"]
     done = runner.invoke(datasets_app, ["verify", "--data-root", str(several)])
     assert done.exit_code == 0
-    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["digits", "folder-blue", "folder-red"]
+    told = [line.partition(":")[0] for line in done.stdout.splitlines()]
+    assert [name for name in told if name in ("digits", "dsprites") or "folder" in name] == [
+        "digits", "folder-blue", "folder-red",
+    ]  # fmt: skip
 
 
 def test_one_damaged_file_does_not_hide_the_others(several: Path) -> None:
