@@ -173,6 +173,7 @@ def test_a_worker_killed_in_training_is_started_again_with_the_same_scores(tmp_p
     assert scores(tmp_path) == scores(other)
 
 
+@pytest.mark.slow
 def test_a_crashing_metric_takes_nothing_from_finished_trials(tmp_path):
     base = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", *QUICK]
     more = [*base, "--plugin", str(TESTS / "plugins/metric.py"), "--set", "metrics.constant=only"]
@@ -201,6 +202,7 @@ def test_a_changed_metric_is_scored_anew(tmp_path):
     assert board.loc[("gan", "constant"), "mean"] == 0.9
 
 
+@pytest.mark.slow
 def test_a_study_can_be_extended_by_a_dataset_and_a_model(tmp_path, command):
     base = ["run", "--name", "s", "--local", *QUICK]
     assert command(*base, "--models", "gan", "--dataset", "tiny").returncode == 0
@@ -212,6 +214,7 @@ def test_a_study_can_be_extended_by_a_dataset_and_a_model(tmp_path, command):
     assert set(board["dataset"]) == {"tiny", "tiny-two"}
 
 
+@pytest.mark.slow
 def test_a_plugin_mended_after_a_crash_runs_in_the_same_study(tmp_path):
     plugin = tmp_path / "mine.py"
     source = (TESTS / "plugins/faulty.py").read_text().replace('name = "faulty"', 'name = "mine"')
@@ -250,6 +253,7 @@ def test_a_package_offers_a_model_by_entry_point(tmp_path):
     assert "other" in set(pd.read_csv(tmp_path / "results/s/leaderboard.csv")["model"])
 
 
+@pytest.mark.slow
 def test_ray_needs_no_more_than_the_machine_has(tmp_path):
     few = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", *QUICK]
     assert "lower --cpus or --gpus" in mistake(in_folder(tmp_path, *few, "--cpus", "4096"))
@@ -312,7 +316,7 @@ def test_the_driver_killed_on_ray_then_run_again_gives_the_same_scores(tmp_path,
     assert scores(tmp_path) == undisturbed
 
 
-@pytest.mark.parametrize("where", [[], ["--local"]], ids=["ray", "local"])
+@pytest.mark.parametrize("where", [[], pytest.param(["--local"], marks=pytest.mark.slow)], ids=["ray", "local"])
 def test_ctrl_c_leaves_everything_resumable(tmp_path, undisturbed, where):
     code, errors = start_and_signal(tmp_path, signal.SIGINT, *where)
     assert code == 130
@@ -524,6 +528,7 @@ def test_records_are_json_that_anyone_can_read(finished):
         assert str(finished[0]) not in path.read_text(), "a path of this machine in a record"
 
 
+@pytest.mark.slow
 def test_a_sweep_is_told_apart_everywhere_and_can_be_extended(tmp_path, command):
     sweep = ["--models", "vae,beta-vae", "--dataset", "tiny", "--name", "s", "--local", *KIM, "--set", "steps=3"]
     done = command("run", *sweep, "--set", "sweep.beta-vae.beta=[1, 4]")

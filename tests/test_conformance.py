@@ -22,7 +22,13 @@ INCEPTION = ("fid", "kid")  # which need a download; their own tests check them
 DRAWN = ("dsprites-circular", "digits")  # prepared in a moment, from nothing
 
 
-@pytest.mark.parametrize(("kind", "name"), BUILT_IN, ids=[f"{kind}-{name}" for kind, name in BUILT_IN])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        pytest.param(kind, name, id=f"{kind}-{name}", marks=pytest.mark.slow if name == "dci" else ())
+        for kind, name in BUILT_IN
+    ],
+)
 def test_everything_built_in_conforms(kind, name, data_root):
     item = registry.get(kind, name)
     if name in DRAWN:

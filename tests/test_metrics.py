@@ -627,6 +627,7 @@ class TestCalibration:
             calibrate(Tiny(tmp_path), "factor-vae", "robust", 0, None)
 
 
+@pytest.mark.slow
 def test_the_benchmark_runs(tmp_path: Path) -> None:
     script = Path(__file__).parents[1] / "benchmarks" / "metrics.py"
     only = ["--only", "factor-vae,sap", "--repeats", "1", "--fraction", "0.001"]

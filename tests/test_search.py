@@ -134,6 +134,7 @@ def test_a_search_on_ray_by_information_and_with_labels(tmp_path, command):
     assert pd.read_csv(tmp_path / "results/tune_vae_tiny/tune.csv")["labels"].all()
 
 
+@pytest.mark.slow
 def test_model_centrality_is_an_objective(tmp_path, command):
     done = command("tune", "ib-gan", *FEW, "--samples", "1", "--objective", "model-centrality")
     assert done.returncode == 0, done.stdout + done.stderr
