@@ -14,7 +14,7 @@ from disentangle_bench.conformance.models import Bars
 from disentangle_bench.contracts import ImageMetric, Metric
 from disentangle_bench.errors import UserError
 from disentangle_bench.metrics import mig
-from disentangle_bench.models.base import Model, ModelConfig, Player, parameters_of
+from disentangle_bench.models.base import Batch, Model, ModelConfig, Player, parameters_of
 
 EXAMPLE = TESTS.parent / "examples" / "my_vae.py"
 BUILT_IN = [(kind, name) for kind in registry.KINDS for name in registry.BUILT_IN[kind]]
@@ -64,7 +64,7 @@ class Good(Model):
 
     def losses(self, batch, rng, step):
         codes = self.encoder(batch.images)
-        noise = torch.randn(codes.shape, generator=rng)
+        noise = torch.randn(codes.shape, generator=rng, device=codes.device)
         return {"both": (self.decoder(codes + noise).view_as(batch.images) - batch.images).square().mean()}
 
     def encode(self, images):
@@ -74,7 +74,7 @@ class Good(Model):
         return self.decoder(codes).view(len(codes), *self.shape).tanh()
 
     def sample_codes(self, count, rng):
-        return torch.randn(count, 4, generator=rng)
+        return torch.randn(count, 4, generator=rng, device=self.device)
 
 
 class GlobalDraws(Good):
@@ -86,6 +86,49 @@ class GlobalDraws(Good):
 class ReadsTheStep(Good):
     def losses(self, batch, rng, step):
         return {"both": super().losses(batch, rng, step)["both"] * (2.0 if step > 2 else 1.0)}
+
+
+class CountsItsImages(Good):
+    def losses(self, batch, rng, step):
+        bright = batch.images[batch.images.mean(dim=(1, 2, 3)) > 0]
+        return {"both": super().losses(Batch(bright), rng, step)["both"]}
+
+
+class DrawsOnTheHost(Good):
+    def losses(self, batch, rng, step):
+        noise = torch.randn(len(batch.images), generator=rng)
+        return {"both": super().losses(batch, rng, step)["both"] * noise.square().mean()}
+
+
+class HasAPlainTensor(Good):
+    def losses(self, batch, rng, step):
+        return {"both": super().losses(batch, rng, step)["both"] + (self.decoder.bias * torch.ones(256)).sum()}
+
+
+class CopiesAConstant(Good):
+    def losses(self, batch, rng, step):
+        return {"both": super().losses(batch, rng, step)["both"] * torch.tensor(2.0, device=step.device)}
+
+
+class MovesAConstant(Good):
+    def losses(self, batch, rng, step):
+        return {"both": super().losses(batch, rng, step)["both"] * torch.ones(2).to(step.device).mean()}
+
+
+class SamplesOnTheHost(Good):
+    def sample_codes(self, count, rng):
+        return torch.randn(count, 4, generator=rng)
+
+
+class KeepsAConstant(Good):
+    """What is fetched at the first step and kept is no fault."""
+
+    constant = None
+
+    def losses(self, batch, rng, step):
+        if self.constant is None or self.constant.device != step.device:
+            self.constant = torch.tensor(2.0).to(step.device)
+        return {"both": super().losses(batch, rng, step)["both"] * self.constant}
 
 
 class LostParameter(Good):
@@ -172,7 +215,13 @@ class KeepsItsWeights(Good):
     ("broken", "words"),
     [
         (GlobalDraws, "draw from torch's global generator"),
-        (ReadsTheStep, "read a tensor's value"),
+        (ReadsTheStep, "reads a tensor's value"),
+        (CountsItsImages, "the shape of what aten.index gives depends on values"),
+        (DrawsOnTheHost, "`randn` draws on the CPU where the model is on a GPU"),
+        (HasAPlainTensor, "`mul` meets a tensor of the CPU, of shape (256,), where the model is on a GPU"),
+        (CopiesAConstant, "`tensor` copies a tensor of shape () from the CPU in each step"),
+        (MovesAConstant, "`to` copies a tensor of shape (2,) from the CPU in each step"),
+        (SamplesOnTheHost, "`randn` draws on the CPU where the model is on a GPU"),
         (LostParameter, "'lost' belongs to no player"),
         (UnusedParameter, "doesn't depend on its parameter 'decoder.unused'"),
         (OwnedTwice, "belongs to both 'both' and 'again'"),
@@ -193,8 +242,9 @@ def test_a_fault_in_a_model_is_found_and_told(broken, words):
     assert any(words in finding.message for finding in failed), failed
 
 
-def test_the_good_model_has_no_fault():
-    assert {finding.status for finding in conformance.check("model", Good)} == {"passed"}
+@pytest.mark.parametrize("good", [Good, KeepsAConstant])
+def test_the_good_model_has_no_fault(good):
+    assert {finding.status for finding in conformance.check("model", good)} == {"passed"}
 
 
 def metric(compute, **changes) -> Metric:

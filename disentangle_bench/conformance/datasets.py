@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from disentangle_bench.conformance import Fault, Skip, require
+from disentangle_bench.conformance.device import META, on_device
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.datasets import data_root
 from disentangle_bench.errors import UserError
@@ -112,6 +113,16 @@ def draws_nuisance(subject: Subject) -> None:
     require(np.array_equal(tensor.numpy(), first), "`pixels` draws otherwise for torch tensors than for numpy arrays")
 
 
+def stays_on_the_device(subject: Subject) -> None:
+    """Images are made where the stored rows are, as a captured step needs it."""
+    dataset = subject.dataset
+    rows, index = torch.from_numpy(dataset.rows).to(META), torch.from_numpy(subject.some).to(META)
+    for copies in (True, False):  # the first images may fetch what they need
+        with on_device(copies):
+            images = dataset.pixels(rows, index, index if dataset.nuisance else None)
+            require(images.device == META, "images are made on the CPU where their stored rows aren't")
+
+
 def chooses_what_is_evaluated(subject: Subject) -> None:
     """The images that are encoded and scored are its own, each once."""
     index = subject.dataset.evaluation()
@@ -176,6 +187,6 @@ def labels_its_images(subject: Subject) -> None:
 
 
 CHECKS = [
-    declares, prepares_once, knows_its_factors, gives_images, draws_nuisance, chooses_what_is_evaluated,
-    tells_same_images, refuses_nonsense, is_identified, labels_its_images,
+    declares, prepares_once, knows_its_factors, gives_images, draws_nuisance, stays_on_the_device,
+    chooses_what_is_evaluated, tells_same_images, refuses_nonsense, is_identified, labels_its_images,
 ]  # fmt: skip

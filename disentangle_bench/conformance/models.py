@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from disentangle_bench.codes import DeviceImages, encode_grid
 from disentangle_bench.conformance import Fault, require
+from disentangle_bench.conformance.device import META, NoHostReads, on_device
 from disentangle_bench.contracts import Dataset, Progress, silent
 from disentangle_bench.errors import UserError
 from disentangle_bench.models.base import Batch, Model, ModelConfig
@@ -95,10 +95,12 @@ class Subject:
         """A trainer in a folder."""
         return Trainer(self.build(seed=seed), self.images, self.config, seed, "check", folder / "checkpoint.pt")
 
-    def losses(self, model: Model, step: int = 1) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        """Each phase of a step and its losses, from fixed draws; no optimiser steps."""
-        rng, now = torch.Generator().manual_seed(1), torch.tensor(step)
-        shared = model.begin(self.batch(), rng, now)
+    def losses(
+        self, model: Model, step: int = 1, batch: Batch | None = None
+    ) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """Each phase of a step and its losses, of a batch on the model's device; no optimiser steps."""
+        rng, now = torch.Generator().manual_seed(1), torch.full((), step, device=model.device)
+        shared = model.begin(batch or self.batch(), rng, now)
         for phase in model.phases:
             yield phase, getattr(model, phase)(shared, rng, now)
 
@@ -190,22 +192,31 @@ def draws_from_its_generator(subject: Subject) -> None:
     require(torch.equal(*samples), "`sample_codes` draws from torch's global generator: use the one that it is given")
 
 
-class NoHostReads(TorchDispatchMode):
-    """Finds where a tensor's value is read by Python."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.ops.aten._local_scalar_dense.default:
-            raise Fault("losses read a tensor's value (.item(), float(), or an `if` on it); keep it on the device")
-        return func(*args, **(kwargs or {}))
-
-
 def stays_on_the_device(subject: Subject) -> None:
-    """A step reads no tensor's value, so that it can be captured as a CUDA graph."""
+    """A step needs nothing of the host, so that it can be captured as a CUDA graph."""
     model = subject.build().train()
     subject.batch()  # what is made once a run may read what it likes
     with NoHostReads():
         for _ in subject.losses(model):
             pass
+    model, batch = subject.build().train().to(META), moved(subject.batch(), META)
+    for copies in (True, False):  # a step before the one that is captured
+        with on_device(copies):
+            for _, losses in subject.losses(model, batch=batch):
+                for name, loss in losses.items():
+                    parameters = model.players()[name].parameters
+                    torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+
+
+def works_on_a_device(subject: Subject) -> None:
+    """Codes, samples and diagnostics are made where the model is."""
+    model, rng = subject.build().eval().to(META), torch.Generator()
+    batch = moved(subject.batch(), META)
+    with on_device(copies=True), torch.no_grad():
+        codes = model.sample_codes(BATCH, rng)
+        for made in (codes, model.generate(codes), model.sample_images(codes, rng), model.encode(batch.images)):
+            require(made.device == META, "codes or images are made on the CPU where the model isn't")
+        model.diagnostics(batch, rng, torch.ones((), dtype=torch.int64, device=META))
 
 
 def encodes(subject: Subject) -> None:
@@ -300,9 +311,15 @@ def restarts(subject: Subject) -> None:
 
 
 CHECKS = [
-    declares, builds, has_players, gives_losses, moves_its_own, draws_from_its_generator, stays_on_the_device, encodes,
-    generates, diagnoses, trains, resumes, restarts,
+    declares, builds, has_players, gives_losses, moves_its_own, draws_from_its_generator, stays_on_the_device,
+    works_on_a_device, encodes, generates, diagnoses, trains, resumes, restarts,
 ]  # fmt: skip
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device."""
+    others = (None if part is None else part.to(device) for part in (batch.labels, batch.second))
+    return Batch(batch.images.to(device), *others)
 
 
 def weights(model: Model) -> bytes:

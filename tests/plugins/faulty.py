@@ -77,4 +77,4 @@ class Faulty(Model):
         return self.decoder(codes).view(len(codes), *self.shape).tanh()
 
     def sample_codes(self, count, rng):
-        return torch.randn(count, 4, generator=rng)
+        return torch.randn(count, 4, generator=rng, device=self.device)

@@ -47,7 +47,7 @@ class Turns(Model):
 
     def begin(self, batch, rng, step):
         self.batches.append(batch)
-        noise = torch.rand(len(batch.images), 2, generator=rng)
+        noise = torch.rand(len(batch.images), 2, generator=rng, device=self.device)
         return batch, noise, self.fresh(noise)  # a graph that the phases use
 
     def one(self, shared, rng, step):
@@ -77,4 +77,4 @@ class Turns(Model):
         return self.fresh(codes[:, :2]).view(-1, *self.shape)
 
     def sample_codes(self, count, rng):
-        return torch.randn(count, 4, generator=rng)
+        return torch.randn(count, 4, generator=rng, device=self.device)
