@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from disentangle_bench import registry
-from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric, ImageSamples, Metric
+from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric, ImageSamples, Score
 from disentangle_bench.errors import UserError
 from disentangle_bench.files import write_file
 from disentangle_bench.metrics import score_images, score_table
@@ -41,7 +41,7 @@ def calibrate(dataset: Dataset, metric: str, protocol: str, width: int, cache: P
     """
     if width < 1:
         raise UserError(f"width must be 1 or more code dimensions, not {width}.")
-    chosen: Metric | ImageMetric = registry.get("metric", metric)
+    chosen: Score = registry.get("metric", metric)
     if isinstance(chosen, ImageMetric):
         width = 1  # images have no codes: one result for all
     without = protocol in chosen.slow if isinstance(chosen, ImageMetric) else not dataset.factor_names
@@ -72,7 +72,7 @@ def calibrate(dataset: Dataset, metric: str, protocol: str, width: int, cache: P
     return result
 
 
-def _measure(dataset: Dataset, metric: Metric, protocol: str, width: int) -> Calibration:
+def _measure(dataset: Dataset, metric: Score, protocol: str, width: int) -> Calibration:
     floors = []
     for seed in FLOOR_SEEDS:
         rng = np.random.default_rng([seed, width])

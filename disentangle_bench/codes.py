@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from disentangle_bench.contracts import Dataset, Progress, silent
+from disentangle_bench.errors import UserError
 from disentangle_bench.models.base import Model
 
 CODE_FORMAT = 1  # raised when the same weights would give other codes; part of a trial's identity
@@ -84,6 +86,18 @@ def encode_images(model: Model, images: np.ndarray) -> np.ndarray:
     blocks = [np.ascontiguousarray(images[start : start + size]) for start in range(0, len(images), size)]
     scaled = (scale(torch.from_numpy(block).to(model.device), model.image_range) for block in blocks)
     return np.concatenate([model.encode(block).cpu().numpy() for block in scaled])
+
+
+def read_codes(path: Path) -> np.ndarray:
+    """A trial's stored codes, float32 (N, D)."""
+    try:
+        return np.load(path)
+    except FileNotFoundError as error:
+        raise UserError(f"codes {path} are not there; run the trial's study again: they are encoded anew.") from error
+    except (ValueError, EOFError, OSError) as error:
+        raise UserError(
+            f"codes {path} are damaged or truncated; delete the file and run again: they are encoded anew."
+        ) from error
 
 
 def scale(images: Tensor, image_range: tuple[float, float]) -> Tensor:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from disentangle_bench import registry
+from disentangle_bench.codes import read_codes
 from disentangle_bench.contracts import Comparison, Progress, silent
 from disentangle_bench.files import write_file
 from disentangle_bench.finished import load_trial
@@ -20,7 +21,6 @@ from disentangle_bench.metrics.model_centrality import Peer
 from disentangle_bench.models.base import Model
 from disentangle_bench.process import threads
 from disentangle_bench.records import Record, Workspace
-from disentangle_bench.trial import read_codes
 
 FORMAT = 1  # of the cached file; raise it when a change outside a comparison's own file moves its numbers
 ROWS = 10_000  # images whose codes are compared, drawn once for a number of images

@@ -280,31 +280,44 @@ class CodeTable:
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A disentanglement score: a pure function of a code table under named protocols.
+class Score:
+    """What every metric declares: a pure function under named protocols, and how its result is read.
 
-    compute: (table, protocol's settings, generator) -> {key: value}, every value finite, or {"skip": reason}.
-    keys: the entries of that result that are scores, in the leaderboard's order; others are details beside them.
+    compute: (what is scored, protocol's settings, generator) -> {key: value}, every value finite, or {"skip": reason}.
     protocols: settings by name; the name fixes all that could change the score.
+    keys: the entries of that result that are scores, in the leaderboard's order; others are details beside them.
     range: the smallest and the largest value that a score can take.
-    needs_factors: False where codes alone are enough.
+    skip: why a dataset can't be scored, in words; None where it can.
     slow: protocols that take minutes, each with what it costs in words, said before it starts.
     """
 
     name: str
     title: str
     cite: str
-    compute: Callable[[CodeTable, Any, np.random.Generator], dict[str, Any]]
+    compute: Callable[[Any, Any, np.random.Generator], dict[str, Any]]
     protocols: Mapping[str, Any]
     keys: tuple[str, ...] = ("score",)
     higher_is_better: bool = True
     range: tuple[float, float] = (0.0, 1.0)
     skip: Callable[[Dataset], str | None] = lambda dataset: None
-    needs_factors: bool = True
     slow: Mapping[str, str] = field(default_factory=dict)
 
     def reason_to_skip(self, dataset: Dataset) -> str | None:
-        """Why this dataset's codes can't be scored, in words; None where they can."""
+        """Why models of this dataset can't be scored, in words; None where they can."""
+        return self.skip(dataset)
+
+
+@dataclass(frozen=True)
+class Metric(Score):
+    """A disentanglement score, of a `CodeTable`.
+
+    needs_factors: False where codes alone are enough.
+    """
+
+    needs_factors: bool = True
+
+    def reason_to_skip(self, dataset: Dataset) -> str | None:
+        """As `Score` has it; a dataset without factors is skipped where they are needed."""
         if self.needs_factors and not dataset.factor_names:
             return f"{dataset.name} has no factors: {dataset.no_factors}"
         return self.skip(dataset)
@@ -360,27 +373,11 @@ class ImageSamples(ABC):
 
 
 @dataclass(frozen=True)
-class ImageMetric:
-    """A score of a model's images beside the real ones, under named protocols; listed and ranked as a `Metric` is.
+class ImageMetric(Score):
+    """A score of a model's images beside the real ones, of `ImageSamples`; listed and ranked as a `Metric` is.
 
-    compute: (samples, protocol's settings, generator) -> {key: value}, every value finite, or {"skip": reason}.
     prepare: what has to be under the data root before the first score, such as a network's weights; does nothing where
         it is there, and raises `UserError` where it can't be had.
-    keys, protocols, higher_is_better, range, skip, slow: as `Metric` has them.
     """
 
-    name: str
-    title: str
-    cite: str
-    compute: Callable[[ImageSamples, Any, np.random.Generator], dict[str, Any]]
-    protocols: Mapping[str, Any]
-    keys: tuple[str, ...] = ("score",)
-    higher_is_better: bool = True
-    range: tuple[float, float] = (0.0, 1.0)
-    skip: Callable[[Dataset], str | None] = lambda dataset: None
-    slow: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[Path, Progress], object] = lambda root, progress: None
-
-    def reason_to_skip(self, dataset: Dataset) -> str | None:
-        """Why models of this dataset can't be scored, in words; None where they can."""
-        return self.skip(dataset)

@@ -8,14 +8,13 @@ import numpy as np
 
 from disentangle_bench import datasets, registry
 from disentangle_bench.checkpoints import load_checkpoint
-from disentangle_bench.codes import encode_images
+from disentangle_bench.codes import encode_images, read_codes
 from disentangle_bench.config import TrialSpec
 from disentangle_bench.contracts import CodeTable, Dataset
 from disentangle_bench.errors import UserError
 from disentangle_bench.models.base import Model
 from disentangle_bench.records import Record, Workspace, read_record, results_root
 from disentangle_bench.trainer import build_model
-from disentangle_bench.trial import read_codes
 
 
 class FinishedTrial:

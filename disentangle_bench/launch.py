@@ -20,10 +20,10 @@ from typing import Any, Literal
 from disentangle_bench.config import TrialSpec
 from disentangle_bench.errors import UserError
 from disentangle_bench.pack import cell_of, is_done, packs, record_crash, run_pack
+from disentangle_bench.pending import TrialOptions
 from disentangle_bench.probe import best_size
 from disentangle_bench.records import Workspace
 from disentangle_bench.search import REDUCTION, Candidate, Outcome, halve, train_candidate
-from disentangle_bench.trial import TrialOptions
 from disentangle_bench.watch import Watch
 
 RAY_ENVIRONMENT = {  # read when Ray is imported

@@ -17,12 +17,14 @@ import torch
 from filelock import Timeout
 
 from disentangle_bench import registry
+from disentangle_bench.attempt import Company
 from disentangle_bench.config import TrialSpec
 from disentangle_bench.errors import UserError
+from disentangle_bench.pending import TrialOptions, existing_record, missing_scores
 from disentangle_bench.process import set_up_process, threads
 from disentangle_bench.records import Workspace, write_record
 from disentangle_bench.study import without_seed
-from disentangle_bench.trial import Company, TrialOptions, existing_record, failure, missing_scores, trial_steps
+from disentangle_bench.trial import failure, trial_steps
 
 
 def packs(trials: Sequence[TrialSpec], sizes: dict[str, int]) -> list[list[TrialSpec]]:

@@ -220,12 +220,12 @@ def _origin(item: Any) -> Path:
 
 
 def _defined_in(module: ModuleType) -> list[tuple[Kind, str, Any]]:
-    from disentangle_bench.contracts import Dataset, ImageMetric, Metric
+    from disentangle_bench.contracts import Dataset, Score
     from disentangle_bench.models.base import Model
 
     found: list[tuple[Kind, str, Any]] = []
     for item in vars(module).values():
-        if isinstance(item, Metric | ImageMetric) and item.compute.__module__ == module.__name__:
+        if isinstance(item, Score) and item.compute.__module__ == module.__name__:
             found.append(("metric", item.name, item))
         elif inspect.isclass(item) and item.__module__ == module.__name__ and "name" in vars(item):
             name = vars(item)["name"]

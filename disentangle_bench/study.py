@@ -18,9 +18,9 @@ from disentangle_bench.config import IntervalsConfig, StudyConfig, TrialSpec, re
 from disentangle_bench.contracts import Dataset, ImageMetric, Progress, silent
 from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.files import make_folder, write_file
+from disentangle_bench.pending import Metrics, Scoring, TrialOptions, existing_record, has_codes, missing_scores
 from disentangle_bench.records import Workspace, read_record
 from disentangle_bench.trainer import Intervals
-from disentangle_bench.trial import Metrics, Scoring, TrialOptions, existing_record, has_codes, missing_scores
 
 STUDY_FORMAT = 1
 WITHOUT_FACTORS: Metrics = {"unsupervised": ["robust"], "frechet-random": ["conv-1k"]}

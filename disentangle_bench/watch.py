@@ -13,8 +13,8 @@ from disentangle_bench.config import TrialSpec
 from disentangle_bench.display import console, duration
 from disentangle_bench.errors import UserError
 from disentangle_bench.heartbeat import Beat, read_beat
+from disentangle_bench.pending import Metrics
 from disentangle_bench.records import Workspace, read_record
-from disentangle_bench.trial import Metrics
 
 LINE_SECONDS = 15.0  # between two plain lines about one trial
 

@@ -14,8 +14,8 @@ from disentangle_bench.config import (
     resolve_trials,
 )
 from disentangle_bench.errors import UserError
+from disentangle_bench.pending import Scoring
 from disentangle_bench.study import Study
-from disentangle_bench.trial import Scoring
 
 
 def study(place, *settings, **changes):

@@ -18,10 +18,11 @@ from disentangle_bench.cli_options import pack_size
 from disentangle_bench.config import TrialSpec, load_study, resolve_trials
 from disentangle_bench.errors import UserError
 from disentangle_bench.pack import cell_of, packs, run_pack
+from disentangle_bench.pending import Scoring, TrialOptions
 from disentangle_bench.probe import best_size, choose, measure
 from disentangle_bench.records import Record, Workspace, read_record
 from disentangle_bench.trainer import Intervals
-from disentangle_bench.trial import Scoring, TrialOptions, run_trial
+from disentangle_bench.trial import run_trial
 
 OPTIONS = TrialOptions(Scoring({"factor-vae": ["robust"]}), Intervals(log=3, diagnose=6, checkpoint_seconds=0))
 KIM = ["--set", "metrics={factor-vae: [robust]}"]

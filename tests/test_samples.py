@@ -9,11 +9,12 @@ from disentangle_bench import registry
 from disentangle_bench.calibration import calibrate
 from disentangle_bench.config import load_study
 from disentangle_bench.errors import UserError
+from disentangle_bench.pending import Scoring, TrialOptions
 from disentangle_bench.samples import ModelSamples, draw
 from disentangle_bench.scoring import score_rows
 from disentangle_bench.study import load_datasets, plan
 from disentangle_bench.trainer import build_model
-from disentangle_bench.trial import Scoring, TrialOptions, run_trial
+from disentangle_bench.trial import run_trial
 
 
 def first_trial(place, models="gan", settings=()):

@@ -14,9 +14,10 @@ from disentangle_bench import load_trial, registry
 from disentangle_bench.config import load_study, resolve_trials
 from disentangle_bench.contracts import CodeTable
 from disentangle_bench.errors import UserError
+from disentangle_bench.pending import Scoring, TrialOptions
 from disentangle_bench.records import read_record
 from disentangle_bench.trainer import Intervals
-from disentangle_bench.trial import Scoring, TrialOptions, run_trial
+from disentangle_bench.trial import run_trial
 
 METRICS = {"factor-vae": ["robust"]}
 
@@ -141,7 +142,7 @@ def test_divergence_is_a_result_with_its_cause(place):
 
 
 def test_codes_that_are_not_finite_are_a_divergence_also_along_the_training(place, monkeypatch):
-    import disentangle_bench.trial as module
+    import disentangle_bench.attempt as module
 
     monkeypatch.setattr(module, "encode_grid", lambda model, images, progress: np.full((96, 10), np.inf, np.float32))
     for seed, intervals in enumerate((Intervals(), Intervals(score=8))):
