@@ -110,8 +110,11 @@ class Worker:
         """Start one measurement."""
         self.pipe.send(value)
 
-    def answer(self) -> Any:
-        """Wait for its result; `RuntimeError` where the process failed."""
+    def answer(self, limit: float | None = None) -> Any:
+        """Wait for its result, at most `limit` seconds; `RuntimeError` where the process failed or gave none."""
+        if not self.pipe.poll(limit):
+            self.process.kill()
+            raise RuntimeError(f"a measuring process gave no answer in {limit} s")
         try:
             failed, result = self.pipe.recv()
         except EOFError:

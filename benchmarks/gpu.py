@@ -2,14 +2,15 @@
 
     python benchmarks/gpu.py OUT [--device cuda|cpu] [--seconds 5] [--data-root DIR] [--only TEXT]
 
-OUT is a folder. Each measurement has its own process, and what it found is in OUT/results.json before the next begins,
-so that the same command goes on where it was stopped; one that failed is tried again. The last lines are a table, and
-OUT.tar.gz holds the folder.
+OUT is a folder. Each measurement has its own process and a limit of time, and what it found is in OUT/results.json
+before the next begins, so that the same command goes on where it was stopped; one that failed is tried again. What
+tests and programs print is in OUT/NAME.log. The last lines are a table, and OUT.tar.gz holds the folder.
 
-`tests`: the test files that touch the device. `apart`: the largest relative distance between the losses of a mode and
-of eager steps, over the first 20 steps. `steps`: seed-steps a second of IB-GAN at its published dSprites configuration
-(batch 64), by precision, mode and how many seeds are packed. `peer`: the official code's order of updates as a plain
-eager loop (see train.py). `encode`: images a second (see encode.py).
+`tests`: those that touch the device (marked gpu). `apart`: the largest relative distance between the losses of a mode
+and of eager steps, over the first 20 steps. `steps`: seed-steps a second of IB-GAN at its published dSprites
+configuration (batch 64), by precision, mode and how many seeds are packed; `contiguous`: with the other memory format.
+`peer`: the official code's order of updates as a plain eager loop (see train.py). `encode`: images a second (see
+encode.py).
 
 "share" is of the steps a second that an H200 can't pass in bfloat16, as counted for this configuration: 0.39 GB of
 memory traffic a step where everything is fused, at 4.3 TB/s; its 19.8 GFLOP take less time. With --device cpu a small
@@ -34,10 +35,11 @@ import torch
 from common import Worker, machine, parser, print_header, print_table
 from train import Peer
 
-from disentangle_bench import datasets, registry
+from disentangle_bench import datasets, probe, registry
 from disentangle_bench.codes import DeviceImages, scale
 from disentangle_bench.config import Numerics, TrialSpec
 from disentangle_bench.files import write_file
+from disentangle_bench.models.base import Model
 from disentangle_bench.probe import rates_of, synchronise
 from disentangle_bench.process import set_up_process, threads
 from disentangle_bench.records import Workspace
@@ -47,14 +49,15 @@ ROOT = Path(__file__).parents[1]
 MODEL = "ib-gan"
 SUBJECT = {"cuda": ("dsprites", "dsprites"), "cpu": ("dsprites-32", "small")}  # dataset and configuration
 PRECISIONS = {"cuda": ("float32", "tf32", "bf16"), "cpu": ("float32", "bf16")}
-MODES = {"cuda": ("eager", "compiled", "captured"), "cpu": ("eager", "compiled")}
+MODES = {"cuda": ("eager", "compiled", "captured", "captured-compiled"), "cpu": ("eager", "compiled")}
 PACKS = {"cuda": (4, 8, 16, 32), "cpu": (2,)}
 FASTEST = {"cuda": "captured", "cpu": "eager"}  # the mode that is packed
 CEILING = 4.3e12 / 0.39e9  # steps/s: bytes a second over bytes a step
-TESTS = ("tests/test_engine.py", "tests/test_trainer.py", "tests/test_pack.py")
+TESTS = ("tests/test_engine.py", "tests/test_pack.py", "tests/test_models.py", "tests/test_models_vae.py")
 COMPARED = 20  # steps
 PEER_IMAGES = 16_384  # that the peer holds as floats
 LIMIT = 16 << 20  # bytes of the archive
+SECONDS = 300.0  # that one measurement may take
 
 
 def specification(device: str, precision: str, mode: str, root: Path | None) -> TrialSpec:
@@ -74,6 +77,17 @@ def time_steps(device: str, precision: str, mode: str, pack: int, root: Path | N
     workspace = Workspace(Path(), datasets.data_root(root))
     trial = specification(device, precision, mode, root)
     return lambda seconds: asdict(next(rates_of(trial, workspace, (pack,), seconds)))
+
+
+def time_contiguous(device: str, precision: str, mode: str, pack: int, root: Path | None) -> Callable[[float], Any]:
+    """As `time_steps`, with contiguous weights and images in place of channels last."""
+    usual = probe.build_model
+
+    def contiguous(*arguments: Any) -> Model:
+        return usual(*arguments).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+    probe.build_model = contiguous  # of this process
+    return time_steps(device, precision, mode, pack, root)
 
 
 def some_images(device: str, root: Path | None) -> DeviceImages:
@@ -128,12 +142,26 @@ def compare(device: str, precision: str, mode: str, root: Path | None) -> Callab
     return measure
 
 
-def command(*words: str) -> dict[str, Any]:
-    """Run one of the project's own programs; its last line."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, env=environment)
-    lines = (done.stdout if done.returncode == 0 else done.stdout + done.stderr).strip().splitlines()
+def command(log: Path, *words: str) -> dict[str, Any]:
+    """Run one of the project's own programs; its last line. All that it prints is in the log."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    with log.open("w") as output:
+        done = subprocess.run(
+            [sys.executable, *words], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, timeout=SECONDS,
+            env=os.environ | {"PYTHONPATH": path},
+        )  # fmt: skip
+    lines = log.read_text().strip().splitlines()
     return {"engine": lines[-1] if lines else ""} | ({"failed": done.returncode} if done.returncode else {})
+
+
+def encoding(out: Path, *words: str) -> dict[str, Any]:
+    """Images a second of encode.py."""
+    path = out / "encode.json"
+    found = command(out / "encode.log", "benchmarks/encode.py", *words, "--json", str(path))
+    if "failed" not in found:
+        rates = [f"{row['images_per_s']:,.0f}" for row in json.loads(path.read_text())["rows"] if row["threads"] == 1]
+        found["engine"] = f"images/s: plain loop {rates[0]}, suite {rates[1]}"
+    return found
 
 
 def measurements(options: Namespace) -> dict[str, Callable[[], dict[str, Any]]]:
@@ -144,14 +172,16 @@ def measurements(options: Namespace) -> dict[str, Callable[[], dict[str, Any]]]:
         def run() -> dict[str, Any]:
             worker = Worker(make, *arguments, root)
             worker.ask(options.seconds)
-            found = worker.answer()
+            found = worker.answer(SECONDS)
             worker.close()
             return found
 
         return run
 
     found: dict[str, Callable[[], dict[str, Any]]] = {
-        f"tests {Path(path).stem}": lambda path=path: command("-m", "pytest", "-q", "--disable-warnings", path)
+        f"tests {Path(path).stem}": lambda path=path: command(
+            options.out / f"{Path(path).stem}.log", "-m", "pytest", "-m", "gpu", "-rfEs", "--disable-warnings", path
+        )
         for path in TESTS
     }
     for precision in PRECISIONS[device]:
@@ -166,11 +196,14 @@ def measurements(options: Namespace) -> dict[str, Callable[[], dict[str, Any]]]:
         for pack in PACKS[device]:
             name = f"steps {precision} {FASTEST[device]}, {pack} packed"
             found[name] = apart(time_steps, device, precision, FASTEST[device], pack)
+    if device == "cuda":
+        for precision in PRECISIONS[device]:
+            name = f"steps {precision} {FASTEST[device]}, contiguous"
+            found[name] = apart(time_contiguous, device, precision, FASTEST[device], 1)
+        found["steps bf16 captured-compiled, 8 packed"] = apart(time_steps, device, "bf16", "captured-compiled", 8)
     where = ["--data-root", str(root)] if root else []
-    few = ["--images", "16384", "--rounds", "2"] if device == "cpu" else []
-    found["encode"] = lambda: command(
-        "benchmarks/encode.py", "--device", device, *few, *where, "--json", str(options.out.absolute() / "encode.json")
-    )
+    few = ["--images", "16384" if device == "cpu" else "131072", "--rounds", "2"]
+    found["encode"] = lambda: encoding(options.out.absolute(), "--device", device, *few, *where)
     return found
 
 
@@ -199,6 +232,7 @@ def main() -> None:
     options = arguments.parse_args()
     facts = machine("torch", **({"gpu": torch.cuda.get_device_name()} if options.device == "cuda" else {}))
     print_header(facts)
+    options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "results.json"
     results = json.loads(path.read_text())["results"] if path.exists() else {}
     datasets.load(SUBJECT[options.device][0], options.data_root)  # prepared before the first process needs it
@@ -208,7 +242,7 @@ def main() -> None:
         start = time.perf_counter()
         try:
             results[name] = measure()
-        except RuntimeError as error:  # of a measuring process; the others go on
+        except (RuntimeError, subprocess.TimeoutExpired) as error:  # of a measuring process; the others go on
             results[name] = {"failed": str(error)}
         print(f"# {name}: {time.perf_counter() - start:.0f} s: {results[name]}", flush=True)
         write_file(path, json.dumps({"machine": facts, "device": options.device, "results": results}, indent=1))

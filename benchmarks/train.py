@@ -75,14 +75,17 @@ class Peer:
         self.images, self.batch_size, self.step = images, config.batch_size, 0
         self.players = self.model.players()
         self.optimisers = {name: player.optimiser(player.parameters) for name, player in self.players.items()}
-        self.rng = torch.Generator(images.device)
+        self.rng, self.device_step = (
+            torch.Generator(images.device),
+            torch.zeros((), dtype=torch.int64).to(images.device),
+        )
 
     def update(self) -> None:
         """One step of all players."""
         self.step += 1
         index = torch.randint(len(self.images), (self.batch_size,), generator=self.rng, device=self.images.device)
-        step = torch.tensor(self.step, device=self.images.device)
-        losses = self.model.losses(Batch(self.images[index]), self.rng, step)
+        self.device_step.fill_(self.step)  # a copy from the host would have it wait
+        losses = self.model.losses(Batch(self.images[index]), self.rng, self.device_step)
         gradients, last = {}, list(self.players)[-1]
         for name, player in self.players.items():
             self.model.zero_grad()

@@ -23,13 +23,13 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     write_file(path, buffer.getvalue())
 
 
-def load_checkpoint(path: Path, trial: str, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """A trial's checkpoint, read without executing anything in it."""
+def load_checkpoint(path: Path, trial: str) -> dict[str, Any]:
+    """A trial's checkpoint on the CPU, read without executing anything in it."""
     try:
         with zipfile.ZipFile(path) as archive:  # torch reads a damaged weight without a word
             if archive.testzip() is not None:
                 raise ValueError("checksum")
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(
             f"checkpoint {path} is not there; delete the trial's record too and run the study again to train it."

@@ -47,9 +47,8 @@ class DeviceImages:
 
         keys: what the dataset's nuisance is drawn by, int64 (B,); see `Dataset.pixels`.
         """
-        if not self.resident:
-            index, keys = index.cpu(), keys if keys is None else keys.cpu()
-        pixels = self.dataset.pixels(self.rows, index, keys)
+        place = self.rows.device
+        pixels = self.dataset.pixels(self.rows, index.to(place), keys if keys is None else keys.to(place))
         return scale(pixels.to(self.device), self.image_range)
 
     def drawn(self, index: Tensor, rng: torch.Generator) -> Tensor:
@@ -93,7 +92,10 @@ def read_codes(path: Path) -> np.ndarray:
     try:
         return np.load(path)
     except FileNotFoundError as error:
-        raise UserError(f"codes {path} are not there; run the trial's study again: they are encoded anew.") from error
+        raise UserError(
+            f"codes {path} are not there; run the trial's study again: its checkpoint encodes them anew. Where there "
+            "is none, delete the trial's record, too: it is trained again."
+        ) from error
     except (ValueError, EOFError, OSError) as error:
         raise UserError(
             f"codes {path} are damaged or truncated; delete the file and run again: they are encoded anew."

@@ -69,19 +69,19 @@ def peer_of(id: str, workspace: Workspace) -> Peer:
 
 def peer(model: Model) -> Peer:
     """A model in evaluation mode, which generates from codes of its prior and encodes what others generate."""
-    noise = torch.Generator().manual_seed(0)  # of what images depend on beside the codes
+    noise = torch.Generator(model.device).manual_seed(0)  # of what images depend on beside the codes
 
     def sample(count: int, rng: np.random.Generator) -> np.ndarray:
-        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        return model.sample_codes(count, generator).numpy()
+        generator = torch.Generator(model.device).manual_seed(int(rng.integers(2**63)))
+        return model.sample_codes(count, generator).cpu().numpy()
 
     @torch.inference_mode()
     def generate(codes: np.ndarray) -> torch.Tensor:
-        return model.sample_images(torch.from_numpy(codes), noise)
+        return model.sample_images(torch.from_numpy(codes).to(model.device), noise)
 
     @torch.inference_mode()
     def encode(images: torch.Tensor) -> np.ndarray:
-        return model.encode(images).numpy()
+        return model.encode(images).cpu().numpy()
 
     return Peer(sample, generate, encode, model.code_groups())
 

@@ -17,6 +17,7 @@ from disentangle_bench.codes import CODE_FORMAT
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.models.base import Model, ModelConfig
+from disentangle_bench.settings import Settings
 from disentangle_bench.trainer import Intervals
 
 PRESETS = Path(__file__).parent / "presets"
@@ -26,20 +27,26 @@ RESERVED = ("runs", "published")  # folders of the results root that are no stud
 T = TypeVar("T", bound=BaseModel)
 
 
-class Numerics(BaseModel):
+class Numerics(Settings):
     """How the arithmetic is done; other numerics, other last digits, so they are part of a trial's identity.
 
     precision: of training. tf32 rounds the factors of float32 products to 10 bits on the GPU's tensor cores, when
     images are encoded too. bf16 runs the networks under autocast; parameters, losses, statistics and codes stay
-    float32. mode: how a step is computed; a captured one is a CUDA graph. See `engine`.
+    float32. mode: how a step is computed; a captured one is a CUDA graph. See `engine`. deterministic: the same bytes
+    each time on a GPU, too, where the fastest kernels differ in the last digits from run to run.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    LATER = ("deterministic",)
 
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = Field(1, ge=1, description="CPU threads a trial")
     precision: Literal["float32", "tf32", "bf16"] = "float32"
-    mode: Literal["eager", "compiled", "captured"] = "eager"
+    mode: Literal["eager", "compiled", "captured", "captured-compiled"] = "eager"
+    deterministic: bool = False
+
+    def __str__(self) -> str:
+        words = [self.device, str(self.threads), self.precision, self.mode]
+        return " ".join([*words, "deterministic"] if self.deterministic else words)
 
 
 class TrialSpec(BaseModel):
@@ -233,6 +240,8 @@ def default_name(raw: Mapping[str, Any]) -> str:
 def resolve_numerics(raw: Mapping[str, Any]) -> Numerics:
     """Numerics with `auto` settled: the device is cuda where there is one; the mode captured on it, eager on a CPU.
 
+    A CPU's are always deterministic, so that saying so makes no other trial of one.
+
     `UserError` for what this machine's devices can't do.
     """
     import torch
@@ -246,11 +255,13 @@ def resolve_numerics(raw: Mapping[str, Any]) -> Numerics:
     if settled.get("mode", AUTO) == AUTO:
         settled["mode"] = "captured" if settled["device"] == "cuda" else "eager"
     numerics = validated(Numerics, settled, "numerics.")
-    if numerics.device == "cpu" and numerics.mode == "captured":
-        raise UserError("numerics.mode is captured, a CUDA graph, but the device is cpu; set numerics.mode=eager.")
+    if numerics.device == "cpu" and numerics.mode.startswith("captured"):
+        raise UserError(
+            f"numerics.mode is {numerics.mode}, a CUDA graph, but the device is cpu; set numerics.mode=eager."
+        )
     if numerics.device == "cpu" and numerics.precision == "tf32":
         raise UserError("numerics.precision is tf32, which only GPUs have; set numerics.precision=float32 or bf16.")
-    return numerics
+    return numerics.model_copy(update={"deterministic": numerics.deterministic and numerics.device == "cuda"})
 
 
 def resolve_configs(study: StudyConfig, model: str, dataset: str) -> dict[str, ModelConfig]:

@@ -10,12 +10,12 @@ import gc
 import sys
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from disentangle_bench.forwards import replaced, step_forwards
+from disentangle_bench.forwards import Forward, replaced, step_forwards
 from disentangle_bench.models.base import Batch
 from disentangle_bench.snapshot import Snapshot
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Losses = dict[str, Tensor]
 Compute = Callable[["Trainer"], Losses]  # not bound to its trainer: a cycle would keep a finished trial's memory
 
-MODES = ("captured", "compiled", "eager")  # each falls back to the next
+MODES = ("captured-compiled", "captured", "compiled", "eager")  # each falls back to the next
 WARM_UP = 3  # steps that are tried before one is recorded, in which libraries choose their kernels and workspaces
 FROM_ZERO = (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD)  # their state begins as zeros
 
@@ -40,14 +40,14 @@ def start(trainer: Trainer) -> tuple[Compute, str]:
     What is tried out here leaves no trace: parameters, buffers, optimisers and generators are put back. Only a lack
     of memory is no reason to fall back, for the simpler modes need it too.
     """
-    makers = {"captured": captured, "compiled": compiled, "eager": eager}
+    makers = {"captured-compiled": captured_compiled, "captured": captured, "compiled": compiled, "eager": eager}
     reasons: list[str] = []
     for mode in MODES[MODES.index(trainer.mode) :]:
         try:
             return makers[mode](trainer), "; ".join([mode, *reasons])
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:  # a fault of the model itself comes back, with its traceback, in the eager step
+            if out_of_memory(error):
+                raise
             reason = f"not {mode}: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
             sys.stderr.write(f"Note: trial {trainer.trial}: {reason}\n")
             reasons.append(reason)
@@ -90,38 +90,33 @@ def try_out(trainer: Trainer, step: Compute, times: int) -> None:
         before.restore()
 
 
-def captured(trainer: Trainer) -> Compute:
+def captured_compiled(trainer: Trainer) -> Compute:
+    """As `captured`, of compiled networks: fewer and larger kernels."""
+    return captured(trainer, compile_networks=True)
+
+
+def captured(trainer: Trainer, compile_networks: bool = False) -> Compute:
     """The step recorded as a CUDA graph, whose replay costs the host one call.
 
     Warmed up on a side stream, as torch.cuda.graphs asks for; the generator is registered with the graph, so a replay
     draws the numbers that an eager step would. Images that are not on the device are gathered before each replay, into
     the tensors that the graph reads.
     """
+    if trainer.model.device.type != "cuda":
+        raise NotCapturable(f"the model is on the {trainer.model.device.type}")
     for name, optimiser in trainer.optimisers.items():
         if not isinstance(optimiser, FROM_ZERO) or any(group.get("dampening") for group in optimiser.param_groups):
             raise NotCapturable(f"it isn't known how the state of {name}'s {type(optimiser).__name__} begins")
-    forwards = step_forwards(trainer.model, trainer.model.device, trainer.precision, compiled=False)
+    forwards = step_forwards(trainer.model, trainer.model.device, trainer.precision, compile_networks)
     before = Snapshot(trainer)
     try:
         batch = None if trainer.images.resident else trainer.batch(trainer.rng)
-        side, current = torch.cuda.Stream(), torch.cuda.current_stream()
-        side.wait_stream(current)
-        with torch.cuda.stream(side), replaced(forwards), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that these optimisers are made to be captured
-            for _ in range(WARM_UP):
-                trainer.advance(batch)
-        current.wait_stream(side)
+        warm_up(trainer, forwards, batch)
         changed = before.changed_settings()
         if changed:
             raise NotCapturable(f"the optimiser of {changed[0]} changes its settings on the host, from step to step")
-        graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(trainer.rng)
-        gc.collect()  # what a collection frees in the middle of a recording could end it
-        # cuBLAS keeps its workspaces by stream: graphs that are replayed side by side must each have their own.
-        torch._C._cuda_clearCublasWorkspaces()
-        with torch.cuda.graph(graph), replaced(forwards):
-            losses = trainer.advance(batch)
-        torch._C._cuda_clearCublasWorkspaces()
+        with replaced(forwards):
+            graph, losses = record(trainer, batch)
     finally:
         before.restore(zero=True)
 
@@ -132,6 +127,74 @@ def captured(trainer: Trainer) -> Compute:
         return losses
 
     return replay
+
+
+def warm_up(trainer: Trainer, forwards: dict[nn.Module, Forward], batch: Batch | None) -> None:
+    """A few steps on a side stream, in which libraries choose their kernels, and the last shows if any waits.
+
+    What waits for the device, or copies from the host, would spoil a recording beyond repair; here it is an error.
+    """
+    side, current = torch.cuda.Stream(), torch.cuda.current_stream()
+    side.wait_stream(current)
+    before = torch.cuda.get_sync_debug_mode()
+    try:
+        with torch.cuda.stream(side), replaced(forwards), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that these optimisers are made to be captured
+            for left in reversed(range(WARM_UP)):
+                if left == 0:
+                    torch.cuda.set_sync_debug_mode("error")
+                trainer.advance(batch)
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+        current.wait_stream(side)
+
+
+def record(trainer: Trainer, batch: Batch | None) -> tuple[torch.cuda.CUDAGraph, Losses]:
+    """One step as a graph, and the tensors that each replay writes the losses to."""
+    graph, pool, current = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle(), torch.cuda.current_stream()
+    graph.register_generator_state(trainer.rng)
+    gc.collect()  # what a collection frees in the middle of a recording could end it
+    collecting = gc.isenabled()
+    gc.disable()
+    # cuBLAS keeps its workspaces by stream: graphs that are replayed side by side must each have their own.
+    torch._C._cuda_clearCublasWorkspaces()
+    try:
+        with torch.cuda.graph(graph, pool=pool):
+            losses = trainer.advance(batch)
+        return graph, losses
+    except BaseException:
+        torch.cuda.set_stream(current)
+        give_up(trainer, pool)
+        raise
+    finally:
+        torch._C._cuda_clearCublasWorkspaces()
+        if collecting:
+            gc.enable()
+
+
+def give_up(trainer: Trainer, pool: Any) -> None:
+    """Undo what torch leaves behind of a recording that failed: memory that it still collects, and generators that
+    still believe to be recorded."""
+    device = torch.cuda.current_device()
+    try:
+        torch._C._cuda_endAllocateToPool(device, pool)
+    except RuntimeError:
+        pass  # the recording had ended; the graph gives its pool back itself
+    else:
+        torch._C._cuda_releasePool(device, pool)
+    trainer.rng = trainer.rng.clone_state()  # clones are of the numbers alone
+    default = torch.cuda.default_generators[device]
+    default.graphsafe_set_state(default.clone_state())
+
+
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error is a lack of memory, or came up while one was handled: CUDA's libraries have their own words."""
+    words = ("out of memory", "ALLOC_FAILED")
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def refill(batch: Batch, drawn: Batch) -> None:

@@ -42,7 +42,7 @@ def estimate(trials: Sequence[TrialSpec], data: Mapping[str, Dataset]) -> tuple[
 def estimate_one(spec: TrialSpec, dataset: Dataset) -> tuple[float, float]:
     """Seconds and bytes of one trial, from `STEPS` of its steps and one encoded batch after a first of each."""
     config, numerics = spec.typed_config(), spec.numerics
-    set_up_process(numerics.precision)
+    set_up_process(numerics.precision, numerics.deterministic)
     cls = registry.get("model", spec.model)
     model = build_model(cls, config, dataset.image_shape, 0, dataset.classes()).to(numerics.device)
     images = DeviceImages(dataset, model.device, model.image_range)

@@ -38,7 +38,9 @@ def compiler_settings() -> dict[str, Any]:
     import torch._dynamo  # seconds, which an eager trial needn't wait for
     import torch._functorch.config
 
-    torch._dynamo.config.recompile_limit = 128  # counted over all networks of one class, such as nn.Sequential
+    # Counted over all networks of one class, such as nn.Sequential, of all trials; beyond it, not eagerly in silence.
+    torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = 4096
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
     torch._functorch.config.donated_buffer = False  # a graph is differentiated once for each player
     return {"dynamic": False, "options": {"fallback_random": True}}  # dropout draws the numbers that it draws eagerly
 

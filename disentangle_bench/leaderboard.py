@@ -71,7 +71,7 @@ def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) ->
             "seed": record.spec.seed,
             "status": record.status,
             "code_width": record.code_width,
-            "numerics": " ".join(str(value) for value in record.spec.numerics.model_dump().values()),
+            "numerics": str(record.spec.numerics),
         }
         for column, (name, protocol) in criteria.items():
             base[column] = record.scores.get(name, {}).get(protocol, {}).get("score")

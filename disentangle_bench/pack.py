@@ -19,6 +19,7 @@ from filelock import Timeout
 from disentangle_bench import registry
 from disentangle_bench.attempt import Company
 from disentangle_bench.config import TrialSpec
+from disentangle_bench.engine import out_of_memory
 from disentangle_bench.errors import UserError
 from disentangle_bench.pending import TrialOptions, existing_record, missing_scores
 from disentangle_bench.process import set_up_process, threads
@@ -61,7 +62,7 @@ def run_pack(trials: Sequence[TrialSpec], workspace: Workspace, options: TrialOp
     others are done, and those that waited go on from their checkpoints, half as many together.
     """
     numerics = trials[0].numerics
-    set_up_process(numerics.precision)
+    set_up_process(numerics.precision, numerics.deterministic)
     for plugin in workspace.plugins:
         registry.load_plugin(plugin)
     mistakes, waiting, size, note = [], list(trials), len(trials), ""
@@ -99,11 +100,12 @@ def take_turns(trials: Sequence[TrialSpec], workspace: Workspace, options: Trial
                     outcome.busy.append(trial)
                 except UserError as error:
                     outcome.mistakes.append(f"{trial.title}: {error}")
-                except torch.OutOfMemoryError:
-                    outcome.crowded.append(trial)
-                except Exception as error:  # outside the attempts that `trial_steps` guards; the other trials go on
-                    cause = f"{type(error).__name__}: {error}"
-                    outcome.mistakes += record_crash(trial, workspace, cause, traceback.format_exc())
+                except Exception as error:
+                    if out_of_memory(error):
+                        outcome.crowded.append(trial)
+                    else:  # outside the attempts that `trial_steps` guards; the other trials go on
+                        cause = f"{type(error).__name__}: {error}"
+                        outcome.mistakes += record_crash(trial, workspace, cause, traceback.format_exc())
                 members.remove(member)
                 member.end()
     finally:
@@ -168,8 +170,10 @@ class Generators:
             default_generator().graphsafe_set_state(self.cuda)
 
     def take(self) -> None:
-        """Remember what was drawn since; CUDA's state is the one in use itself."""
+        """Remember what was drawn since; CUDA's state is the one in use itself, unless it was replaced by another."""
         self.cpu = torch.get_rng_state()
+        if self.cuda is not None:
+            self.cuda = default_generator().graphsafe_get_state()
 
 
 def default_generator() -> torch.Generator:

@@ -43,8 +43,10 @@ class TrialOptions:
 
 
 def has_codes(record: Record, workspace: Workspace) -> bool:
-    """Whether a finished trial's codes are there; they are encoded anew where they are not."""
-    return record.status != "finished" or (workspace.trial(record.id) / "codes.npy").exists()
+    """Whether a finished trial's codes are there, or can't be encoded anew: a record may come without a checkpoint."""
+    folder = workspace.trial(record.id)
+    kept = (folder / "codes.npy").exists() or not (folder / "checkpoint.pt").exists()
+    return record.status != "finished" or kept
 
 
 def existing_record(workspace: Workspace, spec: TrialSpec) -> Record | None:

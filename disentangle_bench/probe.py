@@ -79,7 +79,7 @@ def measure(
 def rates_of(trial: TrialSpec, workspace: Workspace, sizes: tuple[int, ...], seconds: float) -> Iterator[Rate]:
     """The rate of each pack in turn; each has those of the one before it and more seeds."""
     numerics = trial.numerics
-    set_up_process(numerics.precision)
+    set_up_process(numerics.precision, numerics.deterministic)
     for plugin in workspace.plugins:
         registry.load_plugin(plugin)
     dataset = datasets.load(trial.dataset, workspace.data, prepare=False)

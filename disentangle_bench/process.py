@@ -1,8 +1,9 @@
-"""What a trial sets for the process that it runs in: threads, float32 or TF32, and what becomes of freed memory."""
+"""What a trial sets for its process: threads, which kernels it may use, and what becomes of freed memory."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,10 +27,15 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def set_up_process(precision: str = "float32") -> None:
-    """What every trial needs of its process, whatever it was used for before; precision: as in `config.Numerics`."""
+def set_up_process(precision: str = "float32", deterministic: bool = False) -> None:
+    """What every trial needs of its process, whatever it was used for before; arguments as in `config.Numerics`."""
     torch.backends.cudnn.allow_tf32 = precision == "tf32"  # cuDNN's own default is TF32; here float32 means float32
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.deterministic = deterministic
+    torch.use_deterministic_algorithms(deterministic)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # for finding faults only
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which torch insists on
     keep_freed_memory()
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from disentangle_bench import __version__
 from disentangle_bench.config import TrialSpec
 from disentangle_bench.errors import UserError
 from disentangle_bench.files import make_folder, write_file
@@ -133,7 +134,7 @@ def environment() -> dict[str, str]:
     """What a result was made with: versions and kind of machine."""
     import torch
 
-    packages = ("torch", "numpy", "scikit-learn", "disentangle-bench")
+    packages = ("torch", "numpy", "scikit-learn")
     machine = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
     return {
         "python": platform.python_version(),
@@ -141,4 +142,5 @@ def environment() -> dict[str, str]:
         "device": machine,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         **{package: version(package) for package in packages},
+        "disentangle-bench": __version__,  # it may not be installed
     }

@@ -151,7 +151,7 @@ def train_candidate(
     What was judged before is read, and training goes on from checkpoints, so a search that was interrupted ends as one
     that was not.
     """
-    set_up_process(candidate.trials[0].numerics.precision)
+    set_up_process(candidate.trials[0].numerics.precision, candidate.trials[0].numerics.deterministic)
     for plugin in workspace.plugins:
         registry.load_plugin(plugin)
     judge = objective_named(objective, labels=True)

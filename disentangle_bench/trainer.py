@@ -212,7 +212,7 @@ class Trainer:
     def new_optimiser(self, player: str) -> torch.optim.Optimizer:
         """A player's optimiser before its first step."""
         optimiser = self.players[player].optimiser(self.players[player].parameters)
-        if self.mode == "captured" and self.model.device.type == "cuda":
+        if self.mode.startswith("captured") and self.model.device.type == "cuda":
             engine.make_capturable(optimiser)
         return optimiser
 
@@ -245,14 +245,14 @@ class Trainer:
 
     def restore(self) -> None:
         """Continue from the checkpoint; `UserError` where it can't be read or is another trial's."""
-        state = load_checkpoint(self.checkpoint, self.trial, self.model.device)
+        state = load_checkpoint(self.checkpoint, self.trial)  # an optimiser may count its steps on the CPU
         self.model.load_state_dict(state["model"])
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
-        self.rng.set_state(state["rng"].cpu())
-        torch.set_rng_state(state["global_rng"].cpu())
+        self.rng.set_state(state["rng"])
+        torch.set_rng_state(state["global_rng"])
         if state["cuda_rng"] is not None:
-            torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.model.device)
+            torch.cuda.set_rng_state(state["cuda_rng"], self.model.device)
         self.history = History(**state["history"])
         self.step = state["step"]
         self.device_step.fill_(self.step)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import traceback
 
-import torch
-
 from disentangle_bench import registry
 from disentangle_bench.attempt import Attempt, Company, TrialSteps
 from disentangle_bench.config import TrialSpec
+from disentangle_bench.engine import out_of_memory
 from disentangle_bench.errors import UserError
 from disentangle_bench.heartbeat import Heartbeat
 from disentangle_bench.models.base import Model
@@ -24,7 +23,7 @@ def run_trial(spec: TrialSpec, workspace: Workspace, options: TrialOptions) -> R
     is retried `options.retries` times, each time from the last checkpoint. `UserError` passes through: nothing failed
     that the user can't mend.
     """
-    set_up_process(spec.numerics.precision)
+    set_up_process(spec.numerics.precision, spec.numerics.deterministic)
     for plugin in workspace.plugins:
         registry.load_plugin(plugin)
     steps = trial_steps(spec, workspace, options, Company())
@@ -58,7 +57,7 @@ def trial_steps(
                 except UserError:
                     raise
                 except Exception as error:
-                    if isinstance(error, torch.OutOfMemoryError) and company.size > 1:
+                    if company.size > 1 and out_of_memory(error):
                         raise
                     if attempt < options.retries:
                         continue

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from disentangle_bench import registry
 from disentangle_bench.datasets import load
@@ -14,6 +15,20 @@ from disentangle_bench.records import Workspace
 
 TESTS = Path(__file__).parent
 PLUGINS = tuple(str(TESTS / "plugins" / name) for name in ("tiny.py", "faulty.py", "turns.py"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Without a GPU its tests are skipped."""
+    if item.get_closest_marker("gpu") is not None and not torch.cuda.is_available():
+        pytest.skip("torch sees no CUDA device")
+
+
+@pytest.fixture(autouse=True)
+def as_on_every_machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that isn't for a GPU sees none, in this process and those that it starts."""
+    if request.node.get_closest_marker("gpu") is None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import mmap
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -158,3 +159,49 @@ def test_costs_are_written(tmp_path: Path, data_root: Path) -> None:
     written = pd.read_csv(tmp_path / "cost.csv")
     assert list(written["seconds"]) == pytest.approx([point["seconds"] for point in points], rel=1e-3)
     assert set(written["panel"]) == {"steps", "batch", "images", "seeds"}
+
+
+@pytest.mark.slow
+def test_what_a_gpu_does_is_measured_once_and_packed(tmp_path: Path, data_root: Path) -> None:
+    """On the CPU, by the small configuration that stands in."""
+    out = tmp_path / "gpu"
+    words = [sys.executable, str(SCRIPTS / "gpu.py"), str(out), "--device", "cpu", "--seconds", "0.2",
+             "--only", "float32", "--data-root", str(data_root)]  # fmt: skip
+    first = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert "float32 eager, 2 packed" in first.stdout
+    results = json.loads((out / "results.json").read_text())["results"]
+    assert results["apart float32 compiled"]["apart"] < 1e-5
+    assert all(result["steps_per_s"] > 0 for name, result in results.items() if name.startswith(("steps", "peer")))
+    again = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert not [line for line in again.stdout.splitlines() if line.startswith("# steps")], "nothing is measured twice"
+    with tarfile.open(tmp_path / "gpu.tar.gz") as archive:
+        assert "gpu/results.json" in archive.getnames()
+
+
+@pytest.mark.slow
+def test_a_study_is_stopped_in_time_goes_on_and_its_archive_makes_a_leaderboard(tmp_path: Path) -> None:
+    tiny, faulty = (str(Path(__file__).parent / "plugins" / name) for name in ("tiny.py", "faulty.py"))
+    study = ["--models", "faulty", "--dataset", "tiny", "--name", "s", "--set", "faulty.pause=0.1",
+             "--set", "steps=80", "--set", "metrics={factor-vae: [robust]}", "--plugin", tiny,
+             "--plugin", faulty]  # fmt: skip
+    merged = tmp_path / "merged"
+    for seed in ("0", "1"):
+        out = tmp_path / f"out{seed}"
+        words = [sys.executable, str(SCRIPTS / "gpu_study.py"), str(out), *study, "--seeds", seed]
+        stopped = subprocess.run([*words, "--seconds", "9"], capture_output=True, text=True, cwd=tmp_path)
+        assert stopped.returncode == 130, stopped.stdout + stopped.stderr
+        assert "0 records" in stopped.stdout
+        done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "1 records" in done.stdout
+        with tarfile.open(tmp_path / f"out{seed}.tar.gz") as archive:
+            assert not [name for name in archive.getnames() if name.endswith((".pt", ".npy", "lock"))]
+            for member in archive.getmembers():
+                member.name = member.name.split("/", 1)[1]
+            archive.extractall(merged, filter="data")
+    both = [sys.executable, "-m", "disentangle_bench.cli", "run", *study, "--seeds", "0,1", "--local",
+            "--results", str(merged)]  # fmt: skip
+    done = subprocess.run(both, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "2 trials, 2 done, 0 to run" in done.stdout
+    assert "2" in pd.read_csv(merged / "s" / "leaderboard.csv", dtype=str)["seeds"].tolist()

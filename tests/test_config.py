@@ -209,10 +209,6 @@ def test_files_that_are_not_studies_get_a_sentence(tmp_path):
 
 
 def test_cuda_where_there_is_none_gets_a_sentence(place):
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a CUDA device")
     with pytest.raises(UserError, match=r"numerics\.device is cuda, but torch sees no CUDA device"):
         trials(place, "numerics.device=cuda")
     assert trials(place)[0].numerics == Numerics(device="cpu", threads=1)

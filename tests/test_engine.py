@@ -16,10 +16,10 @@ from conftest import TESTS, command_line, environment
 from disentangle_bench import registry
 from disentangle_bench.codes import DeviceImages
 from disentangle_bench.config import Numerics, resolve_numerics
-from disentangle_bench.engine import FROM_ZERO, WARM_UP, Losses, try_out
+from disentangle_bench.engine import FROM_ZERO, WARM_UP, Losses, out_of_memory, try_out
 from disentangle_bench.errors import UserError
 from disentangle_bench.forwards import replaced, step_forwards
-from disentangle_bench.process import threads
+from disentangle_bench.process import set_up_process, threads
 from disentangle_bench.records import read_record
 from disentangle_bench.snapshot import Snapshot
 from disentangle_bench.trainer import Trainer, build_model
@@ -29,7 +29,6 @@ pytestmark = pytest.mark.usefixtures("place")
 RECORDS = sorted((TESTS.parent / "results/mini/records").glob("*.json"))
 BUILT_IN = [name for name in registry.names("model") if not registry.source_hash("model", name)]
 CPU = torch.device("cpu")
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
 
 
 needs_compiler = pytest.mark.skipif(
@@ -103,7 +102,25 @@ def test_auto_is_eager_float32_on_a_cpu():
     assert resolve_numerics({"device": "cpu"}) == resolve_numerics({"device": "cpu", "mode": "auto"}) == plain
 
 
-@needs_cuda
+def test_deterministic_is_part_of_a_gpus_numerics_alone():
+    spec = read_record(RECORDS[0]).spec
+    gpu = [Numerics(device="cuda", deterministic=value) for value in (False, True)]
+    assert len({spec.model_copy(update={"numerics": numerics}).id for numerics in gpu}) == 2
+    assert [str(numerics) for numerics in gpu] == ["cuda 1 float32 eager", "cuda 1 float32 eager deterministic"]
+    assert resolve_numerics({"device": "cpu", "deterministic": True}) == resolve_numerics({"device": "cpu"})
+
+
+def test_a_process_is_set_up_anew_for_each_trial(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    set_up_process("float32", deterministic=True)
+    assert torch.are_deterministic_algorithms_enabled()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    set_up_process("float32")
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.deterministic
+
+
+@pytest.mark.gpu
 def test_auto_is_captured_on_a_gpu():
     assert resolve_numerics({}) == Numerics(device="cuda", mode="captured")
     assert resolve_numerics({"mode": "eager"}).mode == "eager"
@@ -113,9 +130,10 @@ def test_auto_is_captured_on_a_gpu():
     ("numerics", "sentence"),
     [
         ({"mode": "captured"}, r"numerics\.mode is captured.*device is cpu; set numerics\.mode=eager"),
+        ({"mode": "captured-compiled"}, r"numerics\.mode is captured-compiled.*set numerics\.mode=eager"),
         ({"precision": "tf32"}, r"numerics\.precision is tf32.*set numerics\.precision=float32 or bf16"),
         ({"precision": "fp16"}, r"numerics\.precision = 'fp16'.*'float32', 'tf32' or 'bf16'"),
-        ({"mode": "fast"}, r"numerics\.mode = 'fast'.*'eager', 'compiled' or 'captured'"),
+        ({"mode": "fast"}, r"numerics\.mode = 'fast'.*'eager', 'compiled', 'captured' or 'captured-compiled'"),
     ],
 )
 def test_numerics_that_a_cpu_cannot_do_get_a_sentence(numerics, sentence):
@@ -224,6 +242,23 @@ def test_a_mode_that_fails_falls_back_and_says_why(tmp_path, capsys):
     assert "Note: trial trial: not captured: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (MemoryError("planned"), False),
+    ],
+)
+def test_a_lack_of_device_memory_is_told_from_other_errors(error, expected):
+    assert out_of_memory(error) == expected
+    later = RuntimeError("operation failed due to a previous error during capture")
+    later.__context__ = error
+    assert out_of_memory(later) == expected
+
+
 def test_without_a_compiler_a_trial_is_eager_and_its_record_says_why(tmp_path):
     words = command_line(tmp_path, "run", "--models", "vae", "--dataset", "tiny", "--name", "s", "--local",
                          "--set", "steps=2", "--set", "metrics={factor-vae: [robust]}",
@@ -281,7 +316,7 @@ def test_spectral_norms_statistics_stay_float32_under_bfloat16(tmp_path):
     assert all(torch.equal(value, ours.shared.get_buffer(name)) for name, value in vectors.items())
 
 
-@needs_cuda
+@pytest.mark.gpu
 @pytest.mark.parametrize("model", ["ib-gan", "infogan-cr", "factor-vae"])
 def test_cpu_and_gpu_agree_on_one_step(tmp_path, model):
     """Gradients to 1e-4 of their norm, from the same draws: the CPU's, which the GPU is given as batch and noise."""
@@ -306,7 +341,7 @@ class DrawnOnHost(torch.overrides.TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-@needs_cuda
+@pytest.mark.gpu
 @pytest.mark.parametrize(
     ("model", "changes"),
     [
@@ -334,7 +369,50 @@ def test_captured_steps_equal_eager_ones(tmp_path, model, changes, resident):
     assert torch.equal(eager.rng.get_state(), ours.rng.get_state())
 
 
-@needs_cuda
+@pytest.mark.gpu
+@needs_compiler
+@pytest.mark.parametrize("mode", ["compiled", "captured-compiled"])
+def test_compiled_steps_equal_eager_ones_on_a_gpu(tmp_path, mode):
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    eager, ours = (trainer(tmp_path, "ib-gan", "cuda", mode=each) for each in ("eager", mode))
+    for _ in range(4):
+        expected, found = advance(eager, 1), advance(ours, 1)
+        for name in expected:
+            assert found[name].item() == pytest.approx(expected[name].item(), rel=1e-3)
+    assert ours.history.engine == mode
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("fault", ["reads a value", "copies from the host", "fails in the recording alone"])
+def test_a_step_that_can_not_be_captured_is_computed_all_the_same(tmp_path, fault, monkeypatch):
+    """Whatever the recording left behind, the simpler mode's steps are those of a trial that was always eager."""
+    pair = [trainer(tmp_path, "vae", "cuda", mode=mode) for mode in ("eager", "captured")]
+    tensor = torch.ones(3)
+    for each in pair:
+        losses = each.model.losses
+
+        def spoiled(batch, rng, step, losses=losses):
+            if fault == "reads a value":
+                step.item()
+            elif fault == "copies from the host":
+                tensor.to(step.device)
+            elif torch.cuda.is_current_stream_capturing():
+                torch.cuda.synchronize()
+            return losses(batch, rng, step)
+
+        monkeypatch.setattr(each.model, "losses", spoiled)
+    eager, ours = pair
+    for _ in range(4):
+        expected, found = advance(eager, 1), advance(ours, 1)
+        assert found["vae"].item() == pytest.approx(expected["vae"].item(), rel=1e-3)
+    assert ours.history.engine.split("; ")[1].startswith("not captured: ")
+    torch.cuda.empty_cache()
+    captured = trainer(tmp_path, "vae", "cuda", mode="captured")
+    advance(captured, 2)
+    assert captured.history.engine == "captured", "another trial of the process can be captured still"
+
+
+@pytest.mark.gpu
 def test_a_step_waits_for_no_result_of_the_device(tmp_path):
     for mode in ("eager", "captured"):
         ours = trainer(tmp_path, "ib-gan", "cuda", mode=mode)
@@ -346,7 +424,7 @@ def test_a_step_waits_for_no_result_of_the_device(tmp_path):
             torch.cuda.set_sync_debug_mode("default")
 
 
-@needs_cuda
+@pytest.mark.gpu
 def test_a_captured_step_is_no_slower(tmp_path):
     rates = {}
     for mode in ("eager", "captured"):

@@ -242,9 +242,9 @@ def test_images_of_a_wrong_shape_get_a_sentence():
         build("ib-gan", shape=(1, 30, 30))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", FRAMEWORK)
-def test_cuda_agrees_with_the_cpu_on_the_losses(name):
+def test_cuda_agrees_with_the_cpu_on_the_codes(name):
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     model = build(name, noise_start=0.0).eval()
     images = batch().images

@@ -416,7 +416,7 @@ def test_codes_are_means_and_images_lie_in_their_range(name):
     assert torch.equal(model.encode(images()), mean)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", FAMILY)
 def test_cuda_agrees_with_the_cpu_on_the_codes(name):
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False

@@ -20,6 +20,7 @@ from disentangle_bench.errors import UserError
 from disentangle_bench.pack import cell_of, packs, run_pack
 from disentangle_bench.pending import Scoring, TrialOptions
 from disentangle_bench.probe import best_size, choose, measure
+from disentangle_bench.process import set_up_process
 from disentangle_bench.records import Record, Workspace, read_record
 from disentangle_bench.trainer import Intervals
 from disentangle_bench.trial import run_trial
@@ -242,11 +243,12 @@ def test_the_probe_measures_as_many_as_fit_and_says_why_no_more(place, capsys):
     assert "ended after packs of 2: torch.OutOfMemoryError: planned: 4 models in memory" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
+@pytest.mark.gpu
 @pytest.mark.parametrize("mode", ["eager", "captured"])
-def test_packed_trials_agree_with_the_same_alone_on_a_gpu(place, tmp_path, mode):
+@pytest.mark.parametrize(("model", "settings"), [("ib-gan", []), ("cgan", ["cgan.dropout=0.5"])])
+def test_packed_trials_agree_with_the_same_alone_on_a_gpu(place, tmp_path, model, settings, mode):
     """To 1e-3 of the codes' spread after 12 steps: some of CUDA's kernels add in no fixed order."""
-    asked = trials(place, "ib-gan", "0-3", "numerics.device=cuda", f"numerics.mode={mode}")
+    asked = trials(place, model, "0-3", "numerics.device=cuda", f"numerics.mode={mode}", *settings)
     assert run_pack(asked, place, OPTIONS) == []
     for trial in asked:
         alone = elsewhere(place, tmp_path)
@@ -254,3 +256,26 @@ def test_packed_trials_agree_with_the_same_alone_on_a_gpu(place, tmp_path, mode)
         a, b = (np.load(each.trial(trial.id) / "codes.npy") for each in (place, alone))
         assert np.abs(a - b).max() < 1e-3 * b.std()
         assert read_record(place.record(trial.id)).engine == f"{mode}; in a pack of 4"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mode", ["eager", "captured"])
+def test_deterministic_trials_are_the_same_to_the_byte_on_a_gpu(place, tmp_path, mode):
+    asked = trials(place, "ib-gan", "0-2", "numerics.device=cuda", f"numerics.mode={mode}",
+                   "numerics.deterministic=true")  # fmt: skip
+    again = elsewhere(place, tmp_path)
+    try:
+        assert run_pack(asked, place, OPTIONS) == run_pack(asked, again, OPTIONS) == []
+        for trial in asked:
+            assert results(place, trial) == results(again, trial)
+    finally:
+        set_up_process()
+
+
+@pytest.mark.gpu
+def test_a_pack_of_trials_that_can_not_be_captured_trains_on_a_gpu(place):
+    asked = trials(place, "faulty", "0-2", "numerics.device=cuda", "faulty.dropout=0.5")
+    assert run_pack(asked, place, OPTIONS) == []
+    records = [read_record(place.record(trial.id)) for trial in asked]
+    assert {record.status for record in records} == {"finished"}
+    assert all("not captured: " in record.engine for record in records)

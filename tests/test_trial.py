@@ -87,6 +87,18 @@ def test_the_same_trial_twice_gives_the_same_bytes(place, tmp_path):
     ).read_bytes()
 
 
+def test_a_record_that_came_alone_stands_until_more_is_asked(place):
+    """From another machine, without codes and checkpoint."""
+    trial = spec(place)
+    record = run_trial(trial, place, options())
+    for name in ("codes.npy", "checkpoint.pt"):
+        (place.trial(trial.id) / name).unlink()
+    assert run_trial(trial, place, options()) == record
+    with pytest.raises(UserError, match=r"checkpoint\.pt is not there; delete the trial's record too"):
+        run_trial(trial, place, options({"beta-vae": ["robust"]}))
+    assert read_record(place.record(trial.id)) == record
+
+
 def test_repeats_tell_the_metrics_own_sampling_error_and_leave_the_score_alone(place):
     from disentangle_bench.metrics import generator, score
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from disentangle_bench.settings import Settings
 
-class ModelConfig(BaseModel):
+
+class ModelConfig(Settings):
     """Settings that every model has; a model's own `Config` adds its fields, with the paper's values as defaults."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     steps: int = Field(ge=0, description="updates of each player; 0 leaves the network untrained")
     batch_size: int = Field(gt=1, description="images a step; batch normalisation needs two")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from disentangle_bench.models.base import ModelConfig
 
@@ -12,7 +12,7 @@ from disentangle_bench.models.base import ModelConfig
 class ModifiedConfig(ModelConfig):
     """Settings; the defaults are the official ones for dSprites, up to where InfoGAN-CR's regulariser sets in."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("layout",)  # fields that older trials do not have
+    LATER: ClassVar[tuple[str, ...]] = ("layout",)
 
     layout: Literal["dsprites", "teapot", "celeba"] = Field(
         "dsprites", description="the networks; teapot: H has batch norm for spectral norm; celeba: DCGAN-like, 5×5"
@@ -25,12 +25,6 @@ class ModifiedConfig(ModelConfig):
     information_weight: float = Field(0.05, ge=0, description="λ, weight of Q's negative log-likelihood")
     g_lr: float = Field(1e-3, gt=0, description="learning rate of G; Adam with β = .5, .999")
     d_lr: float = Field(2e-3, gt=0, description="learning rate of D with Q")
-
-    @model_serializer(mode="wrap")
-    def leave_out_later_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """All settings, but later ones only where they differ from their defaults: so older trials keep their ids."""
-        fields = type(self).model_fields
-        return {k: v for k, v in handler(self).items() if k not in self.LATER or v != fields[k].default}
 
 
 class CRConfig(ModifiedConfig):
