@@ -25,7 +25,7 @@ from disentangle_bench.models.base import Model, count_parameters
 from disentangle_bench.pending import Metrics, Scoring, TrialOptions, missing_scores
 from disentangle_bench.records import Record, Workspace, environment
 from disentangle_bench.samples import ModelSamples, write_samples
-from disentangle_bench.trainer import Diverged, Trainer, build_model
+from disentangle_bench.trainer import MEMORY_FORMAT, Diverged, Trainer, build_model
 from disentangle_bench.traverse import write_traversal
 
 TrialSteps = Generator[int, None, Record]  # the numbers of training steps as they are done, and the record at the end
@@ -203,7 +203,7 @@ class Attempt:
             parameters={name: count_parameters(player.parameters) for name, player in trainer.players.items()},
             scores_along=trainer.history.scores,
             diagnostics=curves[-1] if curves and status == "finished" else {},
-            environment=environment(),
+            environment=environment() | {"memory_format": str(MEMORY_FORMAT).removeprefix("torch.")},
             seconds=self.seconds,
             engine="; ".join(filter(None, [trainer.history.engine, pack, self.company.note])),
         )

@@ -10,6 +10,7 @@ from conftest import TESTS
 from torch import nn
 
 from disentangle_bench import conformance, registry
+from disentangle_bench.conformance.device import Tape
 from disentangle_bench.conformance.models import Bars
 from disentangle_bench.contracts import ImageMetric, Metric
 from disentangle_bench.errors import UserError
@@ -232,6 +233,7 @@ class KeepsItsWeights(Good):
         (OutOfRange, "end with tanh or sigmoid"),
         (OtherWidth, "`sample_codes` gives (8, 3)"),
         (HiddenState, "a resumed run gave other codes"),
+        (HiddenState, "recorded and replayed gives other weights"),
         (Crashes, "ZeroDivisionError: planned (test_conformance.py, line"),
         (NeverRefused, "it refuses images of every shape tried"),
         (KeepsItsWeights, "left the weights of 'both' as they were"),
@@ -240,6 +242,26 @@ class KeepsItsWeights(Good):
 def test_a_fault_in_a_model_is_found_and_told(broken, words):
     failed = [finding for finding in conformance.check("model", broken) if finding.status == "failed"]
     assert any(words in finding.message for finding in failed), failed
+
+
+def test_a_tape_does_again_what_it_recorded_on_the_values_of_now():
+    rng = torch.Generator().manual_seed(0)
+    x, total, python = torch.ones(2, 2, requires_grad=True), torch.zeros(()), 3.0
+    with Tape() as tape:
+        noise = torch.randn(2, generator=rng)
+        (gradient,) = torch.autograd.grad((x.T * x).sum() * python, x)  # 6 x of a symmetric x
+        total += gradient[0, 0]  # through a view
+    assert (gradient == 6).all()
+    assert total == 6
+    first, python = noise.clone(), 4.0
+    with torch.no_grad():
+        x.copy_(torch.full((2, 2), 2.0))
+    tape.replay()
+    assert (gradient == 12).all(), "the tensor of today, the number of then"
+    assert total == 18
+    again = torch.Generator().manual_seed(0)
+    assert torch.equal(first, torch.randn(2, generator=again))
+    assert torch.equal(noise, torch.randn(2, generator=again)), "the next draw"
 
 
 @pytest.mark.parametrize("good", [Good, KeepsAConstant])

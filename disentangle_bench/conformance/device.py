@@ -82,6 +82,29 @@ class NothingFromHost(TorchFunctionMode):
 REMEDY = "make it there with `device=`, as torch.full and torch.randn take it, or once as a buffer"
 
 
+class Tape(TorchDispatchMode):
+    """Records operations on the CPU as a CUDA graph records kernels: replayed, they read and write the same tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: list[tuple[Any, Any, Any, Any]] = []  # function, arguments, named ones, what it gave
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        views = [value.alias_info is not None and not value.alias_info.is_write for value in func._schema.returns]
+        if not any(views):  # a view shows what is in its base by then
+            self.operations.append((func, args, kwargs or {}, result))
+        return result
+
+    @torch.no_grad()
+    def replay(self) -> None:
+        """Do them all again, each result into the tensor that it had at first."""
+        for func, args, kwargs, result in self.operations:
+            for kept, new in zip(tree_leaves(result), tree_leaves(func(*args, **kwargs)), strict=True):
+                if isinstance(kept, Tensor) and kept is not new:
+                    kept.copy_(new)
+
+
 @contextmanager
 def on_device(copies: bool = False) -> Iterator[None]:
     """The block works on meta tensors; `Fault` where it needs the host, if only for a copy, unless `copies`.

@@ -15,11 +15,13 @@ import torch
 from torch import Tensor
 
 from disentangle_bench.codes import DeviceImages, encode_grid
-from disentangle_bench.conformance import Fault, require
-from disentangle_bench.conformance.device import META, NoHostReads, on_device
+from disentangle_bench.conformance import Fault, Skip, require
+from disentangle_bench.conformance.device import META, NoHostReads, Tape, on_device
 from disentangle_bench.contracts import Dataset, Progress, silent
+from disentangle_bench.engine import FROM_ZERO, WARM_UP
 from disentangle_bench.errors import UserError
 from disentangle_bench.models.base import Batch, Model, ModelConfig
+from disentangle_bench.snapshot import Snapshot
 from disentangle_bench.trainer import Intervals, Trainer, build_model
 
 SHAPES = [(1, 16, 16), (1, 32, 32), (1, 28, 28), (1, 64, 64), (3, 16, 16), (3, 32, 32), (3, 64, 64)]
@@ -296,6 +298,42 @@ def resumes(subject: Subject) -> None:
     require(same, "a resumed run gave other codes: keep all state in parameters and buffers, and draw with `rng`")
 
 
+def replays(subject: Subject) -> None:
+    """A step that is recorded once and replayed, as a CUDA graph is, does what the written one does."""
+    with folder() as place:
+        eager, ours = (subject.trainer(place) for _ in range(2))
+        for trainer in (eager, ours):
+            trainer.model.train()
+            for name, optimiser in trainer.optimisers.items():
+                if not isinstance(optimiser, FROM_ZERO):
+                    raise Skip(f"'{name}' has a {type(optimiser).__name__}, whose steps are not captured")
+                for group in optimiser.param_groups:
+                    group |= {"fused": True} if "fused" in group else {}  # whose count of steps is a tensor
+        before, tape = Snapshot(ours), Tape()
+        for _ in range(WARM_UP):
+            ours.advance()
+        if before.changed_settings():
+            raise Skip("an optimiser changes its settings from step to step, and so isn't captured")
+        with tape:
+            losses = ours.advance()
+        before.restore(zero=True)
+
+        def replay(trainer: Trainer) -> dict[str, Tensor]:
+            tape.replay()
+            return losses
+
+        ours.compute = replay
+        for trainer in (eager, ours):
+            torch.manual_seed(0)
+            for trainer.step in range(1, STEPS + 1):
+                trainer.update()
+    require(
+        weights(eager.model) == weights(ours.model),
+        "a step that is recorded and replayed gives other weights: what it counts or computes on the host, such as a "
+        "schedule in Python numbers, is frozen in a CUDA graph; make it a function of `step`, or a buffer",
+    )
+
+
 def restarts(subject: Subject) -> None:
     """Its events name players, and can start them anew."""
     model = subject.build()
@@ -312,7 +350,7 @@ def restarts(subject: Subject) -> None:
 
 CHECKS = [
     declares, builds, has_players, gives_losses, moves_its_own, draws_from_its_generator, stays_on_the_device,
-    works_on_a_device, encodes, generates, diagnoses, trains, resumes, restarts,
+    works_on_a_device, encodes, generates, diagnoses, trains, resumes, replays, restarts,
 ]  # fmt: skip
 
 
