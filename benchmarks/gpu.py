@@ -37,9 +37,10 @@ from train import Peer
 
 from disentangle_bench import datasets, probe, registry
 from disentangle_bench.codes import DeviceImages, scale
-from disentangle_bench.config import Numerics, TrialSpec
+from disentangle_bench.config import TrialSpec
 from disentangle_bench.files import write_file
 from disentangle_bench.models.base import Model
+from disentangle_bench.numerics import Numerics
 from disentangle_bench.probe import rates_of, synchronise
 from disentangle_bench.process import set_up_process, threads
 from disentangle_bench.records import Workspace

@@ -22,9 +22,10 @@ from common import machine, parser, positive, print_header, print_table, write_j
 
 from disentangle_bench import registry
 from disentangle_bench.boards import only
-from disentangle_bench.config import IntervalsConfig, Numerics, StudyConfig, TrialSpec
+from disentangle_bench.config import IntervalsConfig, StudyConfig, TrialSpec
 from disentangle_bench.leaderboard import MetricFacts, leaderboard, read_published, rich_tables, write_csv
 from disentangle_bench.models.ib_gan import IBGAN
+from disentangle_bench.numerics import Numerics
 from disentangle_bench.records import Record, Workspace, environment, read_records, write_record
 from disentangle_bench.study import Study, count_states, read_study, write_study
 

@@ -10,10 +10,12 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from disentangle_bench import __version__
 from disentangle_bench import datasets as dataset_package
-from disentangle_bench import registry
-from disentangle_bench.cli_datasets import datasets_app, is_there
-from disentangle_bench.cli_options import Data, Plugins, Results, listing, pack_size, workspace
+from disentangle_bench.cli_datasets import datasets_app
+from disentangle_bench.cli_options import Data, Plugins, Results, pack_size, workspace
+from disentangle_bench.cli_registry import check, metrics, models
+from disentangle_bench.cli_trials import score, traverse
 from disentangle_bench.cli_tune import tune
 from disentangle_bench.display import Bar, console, duration
 from disentangle_bench.errors import UserError
@@ -24,11 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.add_typer(datasets_app, name="datasets")
-app.command()(tune)
 
 
-@app.command()
 def run(
     source: Annotated[
         str | None, typer.Argument(metavar="[PRESET|FILE.yaml]", help="A preset's name or a file.")
@@ -163,7 +162,6 @@ def show_leaderboard(study: Any, place: Any, data: Any, path: Path | None = None
     console().print(f"leaderboard  {path}, and a picture beside it", markup=False)
 
 
-@app.command()
 def status(
     name: Annotated[str, typer.Argument(help="The study's name.")],
     results: Results = None,
@@ -199,54 +197,6 @@ def status(
         console().print(line, markup=False)
 
 
-@app.command()
-def score(
-    trial: Annotated[
-        str | None, typer.Argument(metavar="[TRIAL]", help="A trial's id, or the beginning of it.")
-    ] = None,
-    codes: Annotated[Path | None, typer.Option(help="Your own codes instead: (N, D), .npz or .npy.")] = None,
-    factors: Annotated[Path | None, typer.Option(help="Their factors: (N, K) whole numbers, .npz or .npy.")] = None,
-    metric: Annotated[
-        list[str], typer.Option(help="METRIC or METRIC/PROTOCOL; repeatable (default: all, robust).")
-    ] = [],  # noqa: B006
-    seed: Annotated[int | None, typer.Option(min=0, help="The metric's seed (default: the trial's, or 0).")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="The metric's seeds: shows how far sampling moves a score.")] = 1,
-    csv: Annotated[Path | None, typer.Option(help="Also write the numbers here.")] = None,
-    results: Results = None,
-    data_root: Data = None,
-    plugin: Plugins = [],  # noqa: B006
-) -> None:
-    """Score a finished trial's stored codes again, or codes of your own. No record is changed."""
-    from disentangle_bench import scoring
-
-    dataset = None
-    if trial is not None and codes is None and factors is None:
-        from disentangle_bench.finished import trial_table
-
-        record, dataset, table = trial_table(trial, workspace(results, data_root, plugin))
-        seed = record.spec.seed if seed is None else seed
-    elif trial is None and codes is not None:
-        for path in plugin:
-            registry.load_plugin(path)
-        table = scoring.read_table(codes, factors)
-    else:
-        raise UserError("score takes either a TRIAL, or --codes with --factors.")
-    with Bar("scoring") as progress:
-        rows = scoring.score_rows(table, metric, seed or 0, repeats, dataset, progress)
-    shown = Table()
-    for column in ("metric", "protocol", "result", "value", *(["sampling"] if repeats > 1 else [])):
-        shown.add_column(column, justify="right" if column in ("value", "sampling") else "left")
-    for row in rows:
-        value = f"{row.value:.6f}" if isinstance(row.value, float) else str(row.value)
-        spread = [] if repeats == 1 else ["" if row.sampling is None else f"± {row.sampling:.6f}"]
-        shown.add_row(row.metric, row.protocol, row.key, value, *spread)
-    console().print(shown)
-    if csv is not None:
-        scoring.write_rows(rows, csv)
-        console().print(f"scores  {csv}", markup=False)
-
-
-@app.command()
 def leaderboard(
     name: Annotated[str, typer.Argument(help="The study's name.")],
     csv: Annotated[Path | None, typer.Option(help="Where to write it (default: the study's leaderboard.csv).")] = None,
@@ -264,104 +214,25 @@ def leaderboard(
     show_leaderboard(study, place, study_data(study, place), csv)
 
 
-@app.command()
-def traverse(
-    trial: Annotated[str, typer.Argument(help="A trial's id, or the beginning of it.")],
-    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("traversal.png"),
-    seed: Annotated[int, typer.Option(min=0, help="Which random code to start from.")] = 0,
-    results: Results = None,
-    data_root: Data = None,
-    plugin: Plugins = [],  # noqa: B006
+def say_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        console().print(f"disentangle-bench {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=say_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
 ) -> None:
-    """Draw what each code of a finished trial changes in the image."""
-    from disentangle_bench.finished import load_trial
-    from disentangle_bench.traverse import write_traversal
-
-    workspace(results, data_root, plugin)
-    loaded = load_trial(trial, results, data_root, tuple(plugin))
-    write_traversal(loaded.model, seed, out, loaded.spec.title)
-    console().print(f"traversal  {out}", markup=False)
+    """What stands before any command."""
 
 
-@app.command()
-def check(
-    paths: Annotated[
-        list[str], typer.Argument(metavar="[FILE.py|MODULE]...", help="Your models, datasets, metrics.")
-    ] = [],  # noqa: B006
-    everything: Annotated[bool, typer.Option("--all", help="Check all that is built in or installed, too.")] = False,
-    data_root: Data = None,
-) -> None:
-    """Check that models, datasets and metrics keep their contract; say in words what is missing and how to mend it.
-
-    --all looks at the built-in datasets that are prepared under the data root.
-    Exit status: 0 all checks passed, 1 one failed, 2 a file can't be loaded.
-    """
-    from disentangle_bench import conformance
-
-    if not paths and not everything:
-        raise UserError("give a FILE.py or a module to check, or --all.")
-    before = {kind: set(registry.names(kind)) for kind in registry.KINDS}
-    for path in paths:
-        registry.load_plugin(path)
-    subjects = [
-        (kind, name)
-        for kind in registry.KINDS
-        for name in registry.names(kind)
-        if everything or name not in before[kind]
-    ]
-    root = dataset_package.data_root(data_root)
-    absent = [
-        name for kind, name in subjects if kind == "dataset" and name in before[kind] and not is_there(name, root)
-    ]
-    subjects = [(kind, name) for kind, name in subjects if kind != "dataset" or name not in absent]
-    findings: list[conformance.Finding] = []
-    with Bar("checking") as progress:
-        for done, (kind, name) in enumerate(subjects, start=1):
-            findings += conformance.check(kind, registry.get(kind, name), data_root)
-            progress(done, len(subjects))
-    table = Table()
-    for column in ("", "name", "passed", "failed", "skipped"):
-        table.add_column(column, justify="left" if column in ("", "name") else "right")
-    for kind, name in subjects:
-        states = [each.status for each in findings if (each.kind, each.name) == (kind, name)]
-        table.add_row(kind, name, *(str(states.count(s)) for s in ("passed", "failed", "skipped")))
-    console().print(table)
-    for each in findings:
-        if each.status != "passed":
-            console().print(
-                f"{each.status}  {each.kind} {each.name}: {each.check}\n        {each.message}", markup=False
-            )
-    if absent:
-        console().print(f"not prepared under {root}, so not looked at: {', '.join(absent)}", markup=False)
-    if any(each.status == "failed" for each in findings):
-        raise typer.Exit(1)
-
-
-@app.command()
-def models(plugin: Plugins = []) -> None:  # noqa: B006
-    """List the models: paper, what their codes come from, their players' parameters, named configurations."""
-    table = listing(plugin, "model", "paper", "codes from", "players and parameters", "configurations")
-    table.columns[0].no_wrap = table.columns[3].no_wrap = True
-    from disentangle_bench.models.sizes import player_sizes
-
-    for name in registry.names("model"):
-        cls = registry.get("model", name)
-        sizes = "\n".join(f"{player} {count:,}" for player, count in player_sizes(cls).items())
-        first, *others = cls.configurations
-        table.add_row(name, cls.paper, cls.code_source, sizes, ", ".join([f"[b]{first}[/b]", *others]))
-    console().print(table)
-    console().print("Parameters are those of the first configuration, on its dataset's images.", markup=False)
-
-
-@app.command()
-def metrics(plugin: Plugins = []) -> None:  # noqa: B006
-    """List the metrics: title, range, direction, protocols."""
-    table = listing(plugin, "metric", "title", "range", "better", "protocols")
-    for name in registry.names("metric"):
-        item = registry.get("metric", name)
-        better = "higher" if item.higher_is_better else "lower"
-        table.add_row(name, item.title, "{:g} to {:g}".format(*item.range), better, ", ".join(item.protocols))
-    console().print(table)
+for command in (run, tune, status, score, leaderboard, traverse, check, models, metrics):  # as --help lists them
+    app.command()(command)
+app.add_typer(datasets_app, name="datasets")
 
 
 def main() -> None:

@@ -7,46 +7,23 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from disentangle_bench import registry, sweep
 from disentangle_bench.codes import CODE_FORMAT
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.models.base import Model, ModelConfig
-from disentangle_bench.settings import Settings
+from disentangle_bench.numerics import Numerics, resolve_numerics
+from disentangle_bench.settings import AUTO, validated
 from disentangle_bench.trainer import Intervals
 
 PRESETS = Path(__file__).parent / "presets"
-AUTO = "auto"
 MAX_SEEDS = 100_000
 RESERVED = ("runs", "published")  # folders of the results root that are no study's
-T = TypeVar("T", bound=BaseModel)
-
-
-class Numerics(Settings):
-    """How the arithmetic is done; other numerics, other last digits, so they are part of a trial's identity.
-
-    precision: of training. tf32 rounds the factors of float32 products to 10 bits on the GPU's tensor cores, when
-    images are encoded too. bf16 runs the networks under autocast; parameters, losses, statistics and codes stay
-    float32. mode: how a step is computed; a captured one is a CUDA graph. See `engine`. deterministic: the same bytes
-    each time on a GPU, too, where the fastest kernels differ in the last digits from run to run.
-    """
-
-    LATER = ("deterministic",)
-
-    device: Literal["cpu", "cuda"] = "cpu"
-    threads: int = Field(1, ge=1, description="CPU threads a trial")
-    precision: Literal["float32", "tf32", "bf16"] = "float32"
-    mode: Literal["eager", "compiled", "captured", "captured-compiled"] = "eager"
-    deterministic: bool = False
-
-    def __str__(self) -> str:
-        words = [self.device, str(self.threads), self.precision, self.mode]
-        return " ".join([*words, "deterministic"] if self.deterministic else words)
 
 
 class TrialSpec(BaseModel):
@@ -237,33 +214,6 @@ def default_name(raw: Mapping[str, Any]) -> str:
     return "_".join(str(part) for part in parts)
 
 
-def resolve_numerics(raw: Mapping[str, Any]) -> Numerics:
-    """Numerics with `auto` settled: the device is cuda where there is one; the mode captured on it, eager on a CPU.
-
-    A CPU's are always deterministic, so that saying so makes no other trial of one.
-
-    `UserError` for what this machine's devices can't do.
-    """
-    import torch
-
-    settled = dict(raw)
-    available = torch.cuda.is_available()
-    if settled.get("device", AUTO) == AUTO:
-        settled["device"] = "cuda" if available else "cpu"
-    if settled["device"] == "cuda" and not available:
-        raise UserError("numerics.device is cuda, but torch sees no CUDA device here; set numerics.device=cpu.")
-    if settled.get("mode", AUTO) == AUTO:
-        settled["mode"] = "captured" if settled["device"] == "cuda" else "eager"
-    numerics = validated(Numerics, settled, "numerics.")
-    if numerics.device == "cpu" and numerics.mode.startswith("captured"):
-        raise UserError(
-            f"numerics.mode is {numerics.mode}, a CUDA graph, but the device is cpu; set numerics.mode=eager."
-        )
-    if numerics.device == "cpu" and numerics.precision == "tf32":
-        raise UserError("numerics.precision is tf32, which only GPUs have; set numerics.precision=float32 or bf16.")
-    return numerics.model_copy(update={"deterministic": numerics.deterministic and numerics.device == "cuda"})
-
-
 def resolve_configs(study: StudyConfig, model: str, dataset: str) -> dict[str, ModelConfig]:
     """The configurations that a model uses on a dataset by name: the named one, or one a combination of a sweep.
 
@@ -332,19 +282,3 @@ def resolve_trials(study: StudyConfig, datasets: Mapping[str, Dataset]) -> list[
 def first_line(error: BaseException) -> str:
     """The first line of an error's message."""
     return (str(error) or type(error).__name__).splitlines()[0]
-
-
-def validated(cls: type[T], raw: Mapping[str, Any], prefix: str) -> T:
-    """`raw` as a `cls`; `UserError` with the field's path, the value and what was expected."""
-    try:
-        return cls.model_validate(dict(raw))
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = prefix + ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise unknown(f"field '{path}': field", str(first["loc"][-1]), cls.model_fields) from error
-        if first["type"] == "missing":
-            option = {"models": "--models", "datasets": "--dataset"}.get(path, f"--set {path}=...")
-            raise UserError(f"{path} is missing; give it in the study file or with {option}.") from error
-        message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{path} = {first['input']!r}: {message[0].lower()}{message[1:]}.") from error

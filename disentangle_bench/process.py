@@ -28,7 +28,7 @@ def threads(count: int) -> Iterator[None]:
 
 
 def set_up_process(precision: str = "float32", deterministic: bool = False) -> None:
-    """What every trial needs of its process, whatever it was used for before; arguments as in `config.Numerics`."""
+    """What every trial needs of its process, whatever it was used for before; arguments as in `numerics.Numerics`."""
     torch.backends.cudnn.allow_tf32 = precision == "tf32"  # cuDNN's own default is TF32; here float32 means float32
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.deterministic = deterministic

@@ -14,12 +14,13 @@ import yaml
 from filelock import Timeout
 
 from disentangle_bench import datasets, registry
-from disentangle_bench.config import IntervalsConfig, StudyConfig, TrialSpec, resolve_trials, validated
+from disentangle_bench.config import IntervalsConfig, StudyConfig, TrialSpec, resolve_trials
 from disentangle_bench.contracts import Dataset, ImageMetric, Progress, silent
 from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.files import make_folder, write_file
 from disentangle_bench.pending import Metrics, Scoring, TrialOptions, existing_record, has_codes, missing_scores
 from disentangle_bench.records import Workspace, read_record
+from disentangle_bench.settings import validated
 from disentangle_bench.trainer import Intervals
 
 STUDY_FORMAT = 1

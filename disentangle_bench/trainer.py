@@ -68,7 +68,7 @@ class Trainer:
     model: on its device already.
     images: the dataset for the same device.
     checkpoint: the file that `save` writes and that, where it is there, training resumes from.
-    precision, mode: as in `config.Numerics`; `history.engine` says how the steps are really computed.
+    precision, mode: as in `numerics.Numerics`; `history.engine` says how the steps are really computed.
     """
 
     def __init__(

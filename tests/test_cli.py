@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from conftest import TESTS, command_line, environment
 
+import disentangle_bench
 from disentangle_bench.errors import UserError
 from disentangle_bench.metrics import score
 from disentangle_bench.records import read_record
@@ -543,3 +544,8 @@ def test_a_sweep_is_told_apart_everywhere_and_can_be_extended(tmp_path, command)
     assert pictures == [*(f"beta-vae(beta={beta})_tiny_seed0.png" for beta in (1, 16, 4)), "vae_tiny_seed0.png"]
     table = pd.read_csv(tmp_path / "results/s/leaderboard.csv")
     assert set(table["configuration"].dropna()) == {"small-changed", *(f"small(beta={b})-changed" for b in (1, 4, 16))}
+
+
+def test_the_command_says_its_version(command):
+    done = command("--version", plugins=False)
+    assert (done.returncode, done.stdout) == (0, f"disentangle-bench {disentangle_bench.__version__}\n")

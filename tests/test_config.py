@@ -6,7 +6,6 @@ from disentangle_bench import registry
 from disentangle_bench.config import (
     PRESETS,
     IntervalsConfig,
-    Numerics,
     TrialSpec,
     load_study,
     parse_seeds,
@@ -14,6 +13,7 @@ from disentangle_bench.config import (
     resolve_trials,
 )
 from disentangle_bench.errors import UserError
+from disentangle_bench.numerics import Numerics
 from disentangle_bench.pending import Scoring
 from disentangle_bench.study import Study
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from disentangle_bench import conformance, registry
 from disentangle_bench.conformance.device import Tape
-from disentangle_bench.conformance.models import Bars
+from disentangle_bench.conformance.little import Bars
 from disentangle_bench.contracts import ImageMetric, Metric
 from disentangle_bench.errors import UserError
 from disentangle_bench.metrics import mig

@@ -15,10 +15,10 @@ from conftest import TESTS, command_line, environment
 
 from disentangle_bench import registry
 from disentangle_bench.codes import DeviceImages
-from disentangle_bench.config import Numerics, resolve_numerics
 from disentangle_bench.engine import FROM_ZERO, WARM_UP, Losses, out_of_memory, try_out
 from disentangle_bench.errors import UserError
 from disentangle_bench.forwards import replaced, step_forwards
+from disentangle_bench.numerics import Numerics, resolve_numerics
 from disentangle_bench.process import set_up_process, threads
 from disentangle_bench.records import read_record
 from disentangle_bench.snapshot import Snapshot

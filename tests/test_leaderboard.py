@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from disentangle_bench.config import Numerics, TrialSpec
+from disentangle_bench.config import TrialSpec
 from disentangle_bench.errors import UserError
 from disentangle_bench.leaderboard import (
     COLUMNS,
@@ -21,6 +21,7 @@ from disentangle_bench.leaderboard import (
     rich_tables,
     write_csv,
 )
+from disentangle_bench.numerics import Numerics
 from disentangle_bench.picture import write_picture
 from disentangle_bench.records import Record
 

@@ -45,7 +45,8 @@ def check(kind: Kind, subject: Any, data: Path | None = None) -> list[Finding]:
     data: the data root where a dataset is prepared. A subject all of whose checks were skipped has failed.
     """
     if kind == "model":
-        from disentangle_bench.conformance.models import CHECKS, Subject
+        from disentangle_bench.conformance.little import Subject
+        from disentangle_bench.conformance.models import CHECKS
 
         findings = run(kind, subject.name, CHECKS, Subject(subject))
     elif kind == "dataset":
