@@ -1,6 +1,6 @@
 """Train a study on one GPU in the minutes that there are, and pack what it found.
 
-    python benchmarks/gpu_study.py OUT ib-gan-dsprites --models ib-gan --seeds 0-7 [--seconds 540] [more of `run`]
+    python benchmarks/gpu_study.py OUT ib-gan-dsprites --models ib-gan --seeds 0-7 [--seconds 480] [more of `run`]
 
 OUT is a folder. It is `disentangle-bench run PRESET --local --pack auto` and what is given beside, interrupted as by
 Ctrl-C after `--seconds`; the same command goes on where it stopped. OUT.tar.gz holds the records, curves, pictures and
@@ -32,7 +32,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the results")
-    parser.add_argument("--seconds", type=float, default=540.0, help="after which the study is interrupted")
+    parser.add_argument("--seconds", type=float, default=480.0, help="after which the study is interrupted")
     options, words = parser.parse_known_args()
     options.out.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))

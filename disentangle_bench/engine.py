@@ -173,8 +173,8 @@ def record(trainer: Trainer, batch: Batch | None) -> tuple[torch.cuda.CUDAGraph,
 
 
 def give_up(trainer: Trainer, pool: Any) -> None:
-    """Undo what torch leaves behind of a recording that failed: memory that it still collects, and generators that
-    still believe to be recorded."""
+    """Undo what torch leaves behind of a recording that failed, as far as it matters: memory that it still collects,
+    and generators that still believe to be recorded."""
     device = torch.cuda.current_device()
     try:
         torch._C._cuda_endAllocateToPool(device, pool)
@@ -189,10 +189,14 @@ def give_up(trainer: Trainer, pool: Any) -> None:
 
 def out_of_memory(error: BaseException | None) -> bool:
     """Whether an error is a lack of memory, or came up while one was handled: CUDA's libraries have their own words."""
-    words = ("out of memory", "ALLOC_FAILED")
+    certain, doubtful = ("out of memory", "ALLOC_FAILED"), ("ALLOCATION_FAILED", "unable to find an engine")
     while error is not None:
-        if isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words):
+        said = str(error)
+        if isinstance(error, torch.OutOfMemoryError) or any(word in said for word in certain):
             return True
+        if any(word in said for word in doubtful) and torch.cuda.is_available():
+            free, total = torch.cuda.mem_get_info()
+            return free < total / 10
         error = error.__cause__ or error.__context__
     return False
 

@@ -141,10 +141,11 @@ class Member:
             self.generators.take()
 
     def end(self) -> None:
-        """Give the trial's memory back."""
+        """Give the trial's memory back; raises where an error has cost the process its device: no trial can go on."""
         self.steps.close()
         gc.collect()
         if self.cuda:
+            torch.cuda.synchronize()
             torch.cuda.empty_cache()
 
 

@@ -14,6 +14,9 @@ from threadpoolctl import threadpool_limits
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # glibc's malloc.h
 KEEP = 1 << 30  # bytes
 
+# What torch asks for before it calls cuBLAS deterministic. It looks at the process's first product, and never again.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
@@ -34,8 +37,6 @@ def set_up_process(precision: str = "float32", deterministic: bool = False) -> N
     torch.backends.cudnn.deterministic = deterministic
     torch.use_deterministic_algorithms(deterministic)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # for finding faults only
-    if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which torch insists on
     keep_freed_memory()
 
 

@@ -13,13 +13,14 @@ from disentangle_bench import registry
 from disentangle_bench.datasets import load
 from disentangle_bench.records import Workspace
 
+CUDA = torch.cuda.is_available()  # before a test hides the devices: CUDA looks for them once
 TESTS = Path(__file__).parent
 PLUGINS = tuple(str(TESTS / "plugins" / name) for name in ("tiny.py", "faulty.py", "turns.py"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Without a GPU its tests are skipped."""
-    if item.get_closest_marker("gpu") is not None and not torch.cuda.is_available():
+    if item.get_closest_marker("gpu") is not None and not CUDA:
         pytest.skip("torch sees no CUDA device")
 
 
