@@ -1,8 +1,8 @@
 """Train a study on one GPU in the minutes that there are, and pack what it found.
 
-    python benchmarks/gpu_study.py OUT ib-gan-dsprites --models ib-gan --seeds 0-7 [--seconds 480] [more of `run`]
+    python benchmarks/gpu_study.py OUT ib-gan-dsprites --models ib-gan --seeds 0-7 [--seconds 480] [--set repeats=1]
 
-OUT is a folder. It is `disentangle-bench run PRESET --local --pack auto` and what is given beside, interrupted as by
+OUT is a folder. It is `disentangle-bench run PRESET --local --pack auto` and all else that is given, interrupted as by
 Ctrl-C after `--seconds`; the same command goes on where it stopped. OUT.tar.gz holds the records, curves, pictures and
 leaderboards of all that OUT has so far, but neither checkpoints nor codes. Where the next machine begins without them,
 name other seeds. Unpacked into one results folder, several archives are one study: `run` with all their seeds makes its

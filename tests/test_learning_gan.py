@@ -61,7 +61,7 @@ def information_as_in_training(trainer: Trainer) -> tuple[float, float]:
     one hundred steps and the next, while the quantity that training raises rises smoothly.
     """
     model, step = trainer.model.train(), torch.tensor(trainer.model.config.noise_steps)
-    rng, batch = generator(), Batch(trainer.images(slice(None)))
+    rng, batch = generator(), Batch(trainer.images(torch.arange(len(trainer.images))))
     curves = [model.diagnostics(batch, rng, step) for _ in range(10)]
     lower, upper = (sum(float(curve[f"information_{end}"]) for curve in curves) / 10 for end in ("lower", "upper"))
     return lower, upper
