@@ -59,26 +59,29 @@ class Dataset(ABC):
     label_table: np.ndarray | None = None  # int64 (N,), where the labels are no factor
 
     @classmethod
-    @abstractmethod
     def prepare(cls, root: Path, progress: Progress = silent, source: Path | None = None) -> Path:
         """Make the prepared file under `root` unless it is there already, and return its path.
 
-        source: the user's own file, archive or folder to read from. Left out by callers that have none, so that a
-        dataset that is made from nothing need not take it.
+        By default there is none to make. source: the user's own file, archive or folder to read from. Left out by
+        callers that have none, so that a dataset that is made from nothing need not take it.
         """
+        return root
 
     @classmethod
-    @abstractmethod
     def prepared(cls, root: Path) -> Path | None:
-        """The prepared file under `root`, or None where it is missing."""
+        """The prepared file under `root`, or None where it is missing; where none is needed, the root."""
+        return root
 
     @abstractmethod
     def __init__(self, root: Path) -> None:
         """Map the prepared file under `root`; raise `UserError` where it is missing or damaged."""
 
-    @abstractmethod
     def decode(self, rows: Any) -> Any:
-        """Stored rows (N, ...) to images, uint8 (N, C, H, W), 0..255; numpy in, numpy out; torch in, torch out."""
+        """Stored rows (N, ...) to images, uint8 (N, C, H, W), 0..255; numpy in, numpy out; torch in, torch out.
+
+        By default the rows are the images.
+        """
+        return rows
 
     @classmethod
     def variant(cls, suffix: str) -> type[Dataset] | None:

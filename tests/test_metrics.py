@@ -571,17 +571,6 @@ class Tiny(Dataset):
         self.rows = np.zeros((60, 1, 1, 1), np.uint8)
         self.checksum = "0" * 64
 
-    @classmethod
-    def prepare(cls, root: Path, progress: Any = None) -> Path:
-        return root
-
-    @classmethod
-    def prepared(cls, root: Path) -> Path | None:
-        return root
-
-    def decode(self, rows: Any) -> Any:
-        return rows
-
 
 class TestCalibration:
     def test_floor_and_ceiling(self, tmp_path: Path) -> None:

@@ -539,17 +539,6 @@ class Coloured(Dataset):
         self.rows = np.repeat(factors[:, :, None, None], 2, axis=3) * 50
         self.checksum = "0" * 64
 
-    @classmethod
-    def prepare(cls, root: Path, progress: Any = None) -> Path:
-        return root
-
-    @classmethod
-    def prepared(cls, root: Path) -> Path | None:
-        return root
-
-    def decode(self, rows: Any) -> Any:
-        return rows
-
 
 class TestScoreEncoder:
     @pytest.mark.parametrize("batch_size", [1, 7, 60, 1000])

@@ -2,7 +2,6 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from disentangle_bench import registry
 from disentangle_bench.codes import DeviceImages
 from disentangle_bench.config import PRESETS, load_study, resolve_trials
-from disentangle_bench.contracts import Dataset, ImageMetric, Progress, silent
+from disentangle_bench.contracts import Dataset, ImageMetric
 from disentangle_bench.process import threads
 from disentangle_bench.trainer import Intervals, Trainer, build_model
 
@@ -41,21 +40,10 @@ def stand_in(name: str) -> Dataset:
         image_shape = cls.image_shape
         class_names = tuple(map(str, range(classes)))
 
-        @classmethod
-        def prepare(cls, root: Path, progress: Progress = silent, source: Path | None = None) -> Path:
-            return root
-
-        @classmethod
-        def prepared(cls, root: Path) -> Path | None:
-            return root
-
         def __init__(self, root: Path) -> None:
             self.rows = np.random.default_rng(0).integers(256, size=(12, *self.image_shape), dtype=np.uint8)
             self.label_table = np.arange(12) % max(1, classes)
             self.checksum = hashlib.sha256(self.rows.tobytes()).hexdigest()
-
-        def decode(self, rows: Any) -> Any:
-            return rows
 
     StandIn.name = name
     return StandIn(Path())

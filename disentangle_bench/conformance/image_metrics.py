@@ -14,7 +14,7 @@ import numpy as np
 from disentangle_bench.calibration import Noise, RealImages
 from disentangle_bench.conformance import Fault, Skip, require
 from disentangle_bench.conformance.metrics import ROUNDING, declares
-from disentangle_bench.contracts import Dataset, ImageMetric, ImageSamples, Progress, silent
+from disentangle_bench.contracts import Dataset, ImageMetric, ImageSamples
 from disentangle_bench.metrics import generator
 
 SIDE = 16
@@ -27,22 +27,11 @@ class Bars(Dataset):
     name, description, image_shape = "bars", "bars for checks", (1, SIDE, SIDE)
     factor_names, factor_sizes, label_factor = ("width", "column", "row", "brightness"), SIZES, "width"
 
-    @classmethod
-    def prepare(cls, root: Path, progress: Progress = silent, source: Path | None = None) -> Path:
-        return root
-
-    @classmethod
-    def prepared(cls, root: Path) -> Path | None:
-        return root
-
     def __init__(self) -> None:
         self.checksum = "bars of metrics"
         self.rows = np.zeros((math.prod(SIZES), 1, SIDE, SIDE), dtype=np.uint8)
         for i, (width, column, row, brightness) in enumerate(np.ndindex(*SIZES)):
             self.rows[i, 0, 2 * row : 2 * row + 2, column : column + 2 * width + 2] = 80 + 25 * brightness
-
-    def decode(self, rows: Any) -> Any:
-        return rows
 
 
 def judged(metric: ImageMetric, samples: type[Noise], seed: int = 0) -> dict[str, Any]:

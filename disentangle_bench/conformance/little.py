@@ -16,7 +16,7 @@ from torch import Tensor
 
 from disentangle_bench.codes import DeviceImages
 from disentangle_bench.conformance import Fault
-from disentangle_bench.contracts import Dataset, Progress, silent
+from disentangle_bench.contracts import Dataset
 from disentangle_bench.errors import UserError
 from disentangle_bench.models.base import Batch, Model, ModelConfig
 from disentangle_bench.trainer import Trainer, build_model
@@ -32,23 +32,12 @@ class Bars(Dataset):
     name, description = "bars", "bars for checks"
     factor_names, factor_sizes, label_factor = ("width", "column", "row"), (3, 4, 4), "width"
 
-    @classmethod
-    def prepare(cls, root: Path, progress: Progress = silent, source: Path | None = None) -> Path:
-        return root
-
-    @classmethod
-    def prepared(cls, root: Path) -> Path | None:
-        return root
-
     def __init__(self, shape: Any) -> None:
         self.checksum = "bars"
         self.rows = np.zeros((48, *shape), dtype=np.uint8)
         height, width = shape[1] // 4, shape[2] // 4
         for i, (size, column, row) in enumerate(np.ndindex(*self.factor_sizes)):
             self.rows[i, :, row * height : (row + 1) * height, column * width : column * width + 2 * size + 2] = 255
-
-    def decode(self, rows: Any) -> Any:
-        return rows
 
 
 class Subject:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from disentangle_bench.contracts import Dataset, Progress, silent
+from disentangle_bench.contracts import Dataset
 
 
 class Tiny(Dataset):
@@ -21,23 +20,12 @@ class Tiny(Dataset):
     factor_sizes = (3, 4, 8)
     label_factor = "width"
 
-    @classmethod
-    def prepare(cls, root: Path, progress: Progress = silent) -> Path:
-        return root
-
-    @classmethod
-    def prepared(cls, root: Path) -> Path | None:
-        return root
-
     def __init__(self, root: Path) -> None:
         rows = np.zeros((96, 1, 16, 16), dtype=np.uint8)
         for i, (width, column, row) in enumerate(np.ndindex(*self.factor_sizes)):
             rows[i, 0, 2 * row : 2 * row + 2, 3 * column : 3 * column + 2 * width + 2] = 255
         self.rows = rows
         self.checksum = hashlib.sha256(rows.tobytes()).hexdigest()
-
-    def decode(self, rows: Any) -> Any:
-        return rows
 
 
 class TinyTwo(Tiny):
