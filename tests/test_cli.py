@@ -309,6 +309,7 @@ def undisturbed(tmp_path_factory):
     return scores(folder)
 
 
+@pytest.mark.slow
 def test_the_driver_killed_on_ray_then_run_again_gives_the_same_scores(tmp_path, undisturbed):
     code, _ = start_and_signal(tmp_path, signal.SIGKILL)
     assert code == -signal.SIGKILL

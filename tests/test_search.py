@@ -123,6 +123,7 @@ def test_a_search_ends_with_the_study_to_run_and_its_training_is_not_repeated(tm
     assert all((folder / "checkpoint.pt") in before for folder in records)
 
 
+@pytest.mark.slow
 def test_a_search_on_ray_by_information_and_with_labels(tmp_path, command):
     few = [word for word in FEW if word != "--local"]
     done = command("tune", "ib-gan", *few, "--samples", "3", "--seeds", "0", "--objective", "information", "--random")
