@@ -116,6 +116,18 @@ class MovesAConstant(Good):
         return {"both": super().losses(batch, rng, step)["both"] * torch.ones(2).to(step.device).mean()}
 
 
+class CopiesToTheHost(Good):
+    def losses(self, batch, rng, step):
+        return {"both": super().losses(batch, rng, step)["both"] * (1 + batch.images.cpu().mean().to(step.device) * 0)}
+
+
+class IsUnfinished(Good):
+    def losses(self, batch, rng, step):
+        if batch.images.device.type == "meta":
+            raise NotImplementedError("planned: not for a GPU yet")
+        return super().losses(batch, rng, step)
+
+
 class SamplesOnTheHost(Good):
     def sample_codes(self, count, rng):
         return torch.randn(count, 4, generator=rng)
@@ -222,6 +234,8 @@ class KeepsItsWeights(Good):
         (HasAPlainTensor, "`mul` meets a tensor of the CPU, of shape (256,), where the model is on a GPU"),
         (CopiesAConstant, "`tensor` copies a tensor of shape () from the CPU in each step"),
         (MovesAConstant, "`to` copies a tensor of shape (2,) from the CPU in each step"),
+        (CopiesToTheHost, "it copies a tensor from the device to the CPU"),
+        (IsUnfinished, "planned: not for a GPU yet"),
         (SamplesOnTheHost, "`randn` draws on the CPU where the model is on a GPU"),
         (LostParameter, "'lost' belongs to no player"),
         (UnusedParameter, "doesn't depend on its parameter 'decoder.unused'"),
@@ -242,6 +256,24 @@ class KeepsItsWeights(Good):
 def test_a_fault_in_a_model_is_found_and_told(broken, words):
     failed = [finding for finding in conformance.check("model", broken) if finding.status == "failed"]
     assert any(words in finding.message for finding in failed), failed
+
+
+class HasNoFormWithoutData(Good):
+    """An operation of a plugin's own, which torch knows on the CPU alone."""
+
+    def losses(self, batch, rng, step):
+        images = torch.ops.disentangle_bench_tests.twice(batch.images)
+        return super().losses(Batch(images), rng, step)
+
+
+def test_what_torch_cannot_try_without_data_is_skipped_with_its_reason():
+    library = torch.library.Library("disentangle_bench_tests", "FRAGMENT")
+    library.define("twice(Tensor x) -> Tensor")
+    library.impl("twice", lambda x: 2 * x, "CPU")
+    findings = conformance.check("model", HasNoFormWithoutData)
+    [skipped] = [finding for finding in findings if finding.status != "passed"]
+    assert skipped.status == "skipped"
+    assert "can't try this without a GPU" in skipped.message
 
 
 def test_a_tape_does_again_what_it_recorded_on_the_values_of_now():

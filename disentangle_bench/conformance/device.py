@@ -16,9 +16,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from disentangle_bench.conformance import Fault
+from disentangle_bench.conformance import Fault, Skip
 
 META = torch.device("meta")
+NO_DATA = "Cannot copy out of meta tensor"  # torch's words
 FROM_HOST = (torch.tensor, torch.as_tensor, torch.asarray, torch.from_numpy)
 aten = torch.ops.aten
 SIZED_BY_VALUES = {
@@ -109,10 +110,15 @@ class Tape(TorchDispatchMode):
 def on_device(copies: bool = False) -> Iterator[None]:
     """The block works on meta tensors; `Fault` where it needs the host, if only for a copy, unless `copies`.
 
-    What torch can't tell of tensors without data is no fault.
+    `Skip` where it uses an operation that torch can't do without data.
     """
     try:
         with NothingFromHost(copies):
             yield
-    except NotImplementedError:  # an operation that has no form without data
-        return
+    except NotImplementedError as error:
+        said = str(error)
+        if NO_DATA in said:
+            raise Fault("it copies a tensor from the device to the CPU (.cpu(), .to('cpu')); keep it there") from error
+        if "meta" not in said.lower():
+            raise  # the subject's own
+        raise Skip(f"torch can't try this without a GPU: {said.splitlines()[0][:200]}") from error
