@@ -27,6 +27,14 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     return result
 
 
+def require_device(arguments: argparse.ArgumentParser, device: str) -> None:
+    """End with a sentence where the device that was asked for isn't there."""
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        arguments.error("--device is cuda, but torch sees no CUDA device here; say --device cpu.")
+
+
 def positive(text: str) -> int:
     """A whole number from 1 up, for argparse."""
     value = int(text)

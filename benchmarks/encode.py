@@ -19,13 +19,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import Worker, ask_together, machine, parser, positive, print_header, print_table, write_json
+from common import (
+    Worker,
+    ask_together,
+    machine,
+    parser,
+    positive,
+    print_header,
+    print_table,
+    require_device,
+    write_json,
+)
 from peak import time_peak
 from torch.utils.flop_counter import FlopCounterMode
 
 from disentangle_bench import datasets, registry
 from disentangle_bench.codes import ENCODE_BATCH, DeviceImages, encode_grid
 from disentangle_bench.contracts import Dataset
+from disentangle_bench.display import Bar
 from disentangle_bench.models.base import Model
 from disentangle_bench.process import set_up_process, threads
 from disentangle_bench.trainer import build_model
@@ -110,6 +121,7 @@ def main() -> None:
     arguments.add_argument("--rounds", type=positive, default=5, help="how often the variants take turns")
     arguments.add_argument("--data-root", type=Path, help="prepared datasets (default: ./datasets)")
     options = arguments.parse_args()
+    require_device(arguments, options.device)
 
     gpu = {"gpu": torch.cuda.get_device_name()} if options.device == "cuda" else {}
     facts = machine("torch", "numpy", **gpu)
@@ -128,11 +140,13 @@ def main() -> None:
     workers = [Worker(time_variant, row["variant"], options.data_root, options.device, row["threads"]) for row in rows]
     limits = {thread_count: Worker(time_peak, options.device, thread_count) for thread_count in (1, 2)}
     peaks: dict[int, list[float]] = {thread_count: [] for thread_count in limits}
-    for _ in range(options.rounds):
-        for row, worker in zip(rows, workers, strict=True):
-            row["rounds"] += ask_together([worker], count)
-        for thread_count, limit in limits.items():
-            peaks[thread_count] += ask_together([limit], LIMIT_SECONDS)
+    with Bar("rounds") as progress:
+        for done in range(options.rounds):
+            progress(done, options.rounds)
+            for row, worker in zip(rows, workers, strict=True):
+                row["rounds"] += ask_together([worker], count)
+            for thread_count, limit in limits.items():
+                peaks[thread_count] += ask_together([limit], LIMIT_SECONDS)
     for worker in [*workers, *limits.values()]:
         worker.close()
 

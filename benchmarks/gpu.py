@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import Worker, machine, parser, print_header, print_table
+from common import Worker, machine, parser, print_header, print_table, require_device
 from train import Peer
 
 from disentangle_bench import datasets, probe, registry
@@ -240,21 +240,26 @@ def main() -> None:
     arguments.add_argument("--data-root", type=Path, help="prepared datasets (default: ./datasets)")
     arguments.add_argument("--only", default="", help="measurements whose name holds this text")
     options = arguments.parse_args()
+    require_device(arguments, options.device)
     facts = machine("torch", **({"gpu": torch.cuda.get_device_name()} if options.device == "cuda" else {}))
     print_header(facts)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "results.json"
     results = json.loads(path.read_text())["results"] if path.exists() else {}
     datasets.load(SUBJECT[options.device][0], options.data_root)  # prepared before the first process needs it
-    for name, measure in measurements(options).items():
-        if options.only not in name or ("failed" not in results.get(name, {"failed": ""})):
-            continue
+    missing = {
+        name: measure
+        for name, measure in measurements(options).items()
+        if options.only in name and "failed" in results.get(name, {"failed": ""})
+    }
+    for number, (name, measure) in enumerate(missing.items(), start=1):
+        print(f"# {number} of {len(missing)}: {name}", flush=True)
         start = time.perf_counter()
         try:
             results[name] = measure()
         except (RuntimeError, subprocess.TimeoutExpired) as error:  # of a measuring process; the others go on
             results[name] = {"failed": str(error)}
-        print(f"# {name}: {time.perf_counter() - start:.0f} s: {results[name]}", flush=True)
+        print(f"#   {time.perf_counter() - start:.0f} s: {results[name]}", flush=True)
         write_file(path, json.dumps({"machine": facts, "device": options.device, "results": results}, indent=1))
     peer = results.get("peer float32", {}).get("steps_per_s")
     print_table(

@@ -131,9 +131,9 @@ def main() -> None:
     facts = machine("torch", "numpy", "ray")
     print_header(facts)
     rows: list[Row] = []
-    for name in options.only:
+    for number, name in enumerate(options.only, start=1):
+        print(f"# {number} of {len(options.only)}: {name}", flush=True)
         rows += MEASUREMENTS[name](options)
-        print(f"# {name} is measured", flush=True)
     print_table("What the suite adds to training", ["what", "measured", "target", "met"], map(cells, rows))
     settings = {name: getattr(options, name) for name in ("trials", "steps", "logged_steps", "rounds")}
     write_json(options.json, facts, **settings, rows=rows)

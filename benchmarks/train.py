@@ -29,13 +29,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import Worker, ask_together, machine, parser, positive, print_header, print_table, write_json
+from common import (
+    Worker,
+    ask_together,
+    machine,
+    parser,
+    positive,
+    print_header,
+    print_table,
+    require_device,
+    write_json,
+)
 from peak import time_peak
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from disentangle_bench import datasets, registry
 from disentangle_bench.codes import DeviceImages, scale
+from disentangle_bench.display import Bar
 from disentangle_bench.models.base import Batch, Model, ModelConfig
 from disentangle_bench.models.ib_gan_framework import Framework, Round
 from disentangle_bench.process import set_up_process, threads
@@ -219,8 +230,10 @@ def measure(options: Any) -> list[dict[str, Any]]:
             while len(pool) < processes:
                 pool.append(Worker(*maker))
             rows.append({"variant": variant, "processes": processes, "threads": thread_count, "rounds": []})
-    for _ in range(options.rounds):
-        for row in rows:
+    turns = options.rounds * rows
+    with Bar("rounds") as progress:
+        for done, row in enumerate(turns):
+            progress(done, len(turns))
             pool = workers[row["variant"], row["threads"]][: row["processes"]]
             row["rounds"].append(sum(ask_together(pool, options.seconds)))
     for pool in workers.values():
@@ -267,6 +280,7 @@ def main() -> None:
     arguments.add_argument("--images", type=positive, default=16_384, help="float images that the peer holds")
     arguments.add_argument("--data-root", type=Path, help="prepared datasets (default: ./datasets)")
     options = arguments.parse_args()
+    require_device(arguments, options.device)
 
     gpu = {"gpu": torch.cuda.get_device_name()} if options.device == "cuda" else {}
     facts = machine("torch", **gpu)

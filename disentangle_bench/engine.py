@@ -104,9 +104,7 @@ def captured(trainer: Trainer, compile_networks: bool = False) -> Compute:
     """
     if trainer.model.device.type != "cuda":
         raise NotCapturable(f"the model is on the {trainer.model.device.type}")
-    for name, optimiser in trainer.optimisers.items():
-        if not isinstance(optimiser, FROM_ZERO) or any(group.get("dampening") for group in optimiser.param_groups):
-            raise NotCapturable(f"it isn't known how the state of {name}'s {type(optimiser).__name__} begins")
+    refuse_unknown_states(trainer)
     forwards = step_forwards(trainer.model, trainer.model.device, trainer.precision, compile_networks)
     before = Snapshot(trainer)
     try:
@@ -127,6 +125,13 @@ def captured(trainer: Trainer, compile_networks: bool = False) -> Compute:
         return losses
 
     return replay
+
+
+def refuse_unknown_states(trainer: Trainer) -> None:
+    """`NotCapturable` unless all optimisers' state is zeros before the first step, as it is put back to."""
+    for name, optimiser in trainer.optimisers.items():
+        if not isinstance(optimiser, FROM_ZERO) or any(group.get("dampening") for group in optimiser.param_groups):
+            raise NotCapturable(f"it isn't known how the state of {name}'s {type(optimiser).__name__} begins")
 
 
 def warm_up(trainer: Trainer, forwards: dict[nn.Module, Forward], batch: Batch | None) -> None:

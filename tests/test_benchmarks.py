@@ -161,6 +161,15 @@ def test_costs_are_written(tmp_path: Path, data_root: Path) -> None:
     assert set(written["panel"]) == {"steps", "batch", "images", "seeds"}
 
 
+def test_without_a_gpu_its_benchmark_says_so(tmp_path: Path) -> None:
+    words = [sys.executable, str(SCRIPTS / "gpu.py"), str(tmp_path / "out")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "torch sees no CUDA device here; say --device cpu" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_what_a_gpu_does_is_measured_once_and_packed(tmp_path: Path, data_root: Path) -> None:
     """On the CPU, by the small configuration that stands in."""
@@ -173,7 +182,8 @@ def test_what_a_gpu_does_is_measured_once_and_packed(tmp_path: Path, data_root: 
     assert results["apart float32 compiled"]["apart"] < 1e-5
     assert all(result["steps_per_s"] > 0 for name, result in results.items() if name.startswith(("steps", "peer")))
     again = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert not [line for line in again.stdout.splitlines() if line.startswith("# steps")], "nothing is measured twice"
+    assert "# 1 of" in first.stdout
+    assert "# 1 of" not in again.stdout, "nothing is measured twice"
     with tarfile.open(tmp_path / "gpu.tar.gz") as archive:
         assert "gpu/results.json" in archive.getnames()
 

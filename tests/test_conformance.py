@@ -1,5 +1,6 @@
 """The shipped checks: everything built in passes them, and each finds the fault that it is there for, in words."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -274,6 +275,17 @@ def test_what_torch_cannot_try_without_data_is_skipped_with_its_reason():
     [skipped] = [finding for finding in findings if finding.status != "passed"]
     assert skipped.status == "skipped"
     assert "can't try this without a GPU" in skipped.message
+
+
+class StepsByAdagrad(Good):
+    def players(self):
+        return {"both": replace(super().players()["both"], optimiser=torch.optim.Adagrad)}
+
+
+def test_an_optimiser_that_is_not_captured_is_no_fault():
+    [skipped] = [finding for finding in conformance.check("model", StepsByAdagrad) if finding.status != "passed"]
+    assert skipped.status == "skipped"
+    assert "it isn't known how the state of both's Adagrad begins" in skipped.message
 
 
 def test_a_tape_does_again_what_it_recorded_on_the_values_of_now():

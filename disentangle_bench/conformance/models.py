@@ -11,7 +11,7 @@ from disentangle_bench.codes import encode_grid
 from disentangle_bench.conformance import Skip, require
 from disentangle_bench.conformance.device import META, NoHostReads, Tape, on_device
 from disentangle_bench.conformance.little import BATCH, STEPS, Subject, folder, moved, weights
-from disentangle_bench.engine import FROM_ZERO, WARM_UP
+from disentangle_bench.engine import WARM_UP, NotCapturable, refuse_unknown_states
 from disentangle_bench.models.base import ModelConfig
 from disentangle_bench.snapshot import Snapshot
 from disentangle_bench.trainer import Intervals, Trainer
@@ -214,9 +214,11 @@ def replays(subject: Subject) -> None:
         eager, ours = (subject.trainer(place) for _ in range(2))
         for trainer in (eager, ours):
             trainer.model.train()
-            for name, optimiser in trainer.optimisers.items():
-                if not isinstance(optimiser, FROM_ZERO):
-                    raise Skip(f"'{name}' has a {type(optimiser).__name__}, whose steps are not captured")
+            try:
+                refuse_unknown_states(trainer)
+            except NotCapturable as error:
+                raise Skip(f"its steps are not captured: {error}") from error
+            for optimiser in trainer.optimisers.values():
                 for group in optimiser.param_groups:
                     group |= {"fused": True} if "fused" in group else {}  # whose count of steps is a tensor
         before, tape = Snapshot(ours), Tape()
