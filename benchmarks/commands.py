@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from disentangle_bench.heartbeat import read_beat
+from disentangle_bench.trials.heartbeat import read_beat
 
 PART = Path(__file__).with_name("part.py")
 STUDY = ("--models", "ib-gan", "--dataset", "dsprites-32-part", "--set", "metrics={factor-vae: [robust]}")
@@ -99,7 +99,7 @@ def resident_without_map(pid: int) -> int:
 @contextmanager
 def running(folder: Path, arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """`disentangle-bench run ARGUMENTS` with its results in `folder`; what still runs at the end is interrupted."""
-    words = [sys.executable, "-m", "disentangle_bench.cli", "run", *arguments, "--results", str(folder / "results")]
+    words = [sys.executable, "-m", "disentangle_bench", "run", *arguments, "--results", str(folder / "results")]
     said = folder / "stderr"
     with said.open("wb") as errors:
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True)

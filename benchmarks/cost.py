@@ -25,13 +25,14 @@ from common import fastest, machine, parser, positive, print_header, write_json
 from cost_tables import STUDY_STEPS, draw, markdown
 
 from disentangle_bench import datasets, registry
-from disentangle_bench.codes import DeviceImages, encode_grid
 from disentangle_bench.contracts import CodeTable, Dataset
 from disentangle_bench.datasets.dsprites import DSprites, DSprites32, bits
+from disentangle_bench.evaluation.codes import encode_grid
 from disentangle_bench.metrics import score_table
 from disentangle_bench.models.base import Model
-from disentangle_bench.process import set_up_process, threads
-from disentangle_bench.trainer import Intervals, Trainer, build_model
+from disentangle_bench.training.images import DeviceImages
+from disentangle_bench.training.process import set_up_process, threads
+from disentangle_bench.training.trainer import Intervals, Trainer, build_model
 
 BATCHES, SIDES, WORKERS = (16, 32, 64, 128), (16, 32, 64), (1, 2)
 GRIDS = {2_880: (3, 6, 10, 4, 4), 46_080: (3, 6, 40, 8, 8), 184_320: (3, 6, 40, 16, 16), 737_280: (3, 6, 40, 32, 32)}

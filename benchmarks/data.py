@@ -25,10 +25,10 @@ import torch
 from common import Worker, machine, parser, positive, print_header, print_table, write_json
 
 from disentangle_bench import registry
-from disentangle_bench.codes import DeviceImages
 from disentangle_bench.contracts import Dataset, Progress
 from disentangle_bench.datasets import storage
 from disentangle_bench.datasets.stored import Reading, StoredDataset
+from disentangle_bench.training.images import DeviceImages
 
 BATCH = 64
 CELEBA = 202_599

@@ -34,12 +34,13 @@ from peak import time_peak
 from torch.utils.flop_counter import FlopCounterMode
 
 from disentangle_bench import datasets, registry
-from disentangle_bench.codes import ENCODE_BATCH, DeviceImages, encode_grid
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.display import Bar
+from disentangle_bench.evaluation.codes import ENCODE_BATCH, encode_grid
 from disentangle_bench.models.base import Model
-from disentangle_bench.process import set_up_process, threads
-from disentangle_bench.trainer import build_model
+from disentangle_bench.training.images import DeviceImages
+from disentangle_bench.training.process import set_up_process, threads
+from disentangle_bench.training.trainer import build_model
 
 DATASET, MODEL = "dsprites", "ib-gan"
 PLAIN_BATCH = 64

@@ -36,16 +36,17 @@ import torch
 from common import Worker, machine, parser, print_header, print_table, require_device
 from train import Peer
 
-from disentangle_bench import datasets, probe, registry
-from disentangle_bench.codes import DeviceImages, scale
-from disentangle_bench.config import TrialSpec
+from disentangle_bench import datasets, registry
 from disentangle_bench.files import write_file
 from disentangle_bench.models.base import Model
-from disentangle_bench.numerics import Numerics
-from disentangle_bench.probe import rates_of, synchronise
-from disentangle_bench.process import set_up_process, threads
-from disentangle_bench.records import Workspace
-from disentangle_bench.trainer import Trainer, build_model
+from disentangle_bench.training.images import DeviceImages, scale
+from disentangle_bench.training.numerics import Numerics
+from disentangle_bench.training.process import set_up_process, threads
+from disentangle_bench.training.trainer import Trainer, build_model
+from disentangle_bench.trials import probe
+from disentangle_bench.trials.probe import rates_of, synchronise
+from disentangle_bench.trials.records import Workspace
+from disentangle_bench.trials.spec import TrialSpec
 
 ROOT = Path(__file__).parents[1]
 MODEL = "ib-gan"

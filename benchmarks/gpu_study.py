@@ -36,7 +36,16 @@ def main() -> int:
     options, words = parser.parse_known_args()
     options.out.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "disentangle_bench.cli", "run", *words, "--local", "--results", str(options.out)]
+    command = [
+        sys.executable,
+        "-m",
+        "disentangle_bench.cli.app",
+        "run",
+        *words,
+        "--local",
+        "--results",
+        str(options.out),
+    ]
     if not any(word.startswith("--pack") for word in words):
         command += ["--pack", "auto"]
     start = time.monotonic()

@@ -21,13 +21,16 @@ import pandas as pd
 from common import machine, parser, positive, print_header, print_table, write_json
 
 from disentangle_bench import registry
-from disentangle_bench.boards import only
-from disentangle_bench.config import IntervalsConfig, StudyConfig, TrialSpec
-from disentangle_bench.leaderboard import MetricFacts, leaderboard, read_published, rich_tables, write_csv
+from disentangle_bench.boards.leaderboard import MetricFacts, leaderboard
+from disentangle_bench.boards.published import read_published
+from disentangle_bench.boards.study_leaderboard import only
+from disentangle_bench.boards.tables import rich_tables, write_csv
 from disentangle_bench.models.ib_gan import IBGAN
-from disentangle_bench.numerics import Numerics
-from disentangle_bench.records import Record, Workspace, environment, read_records, write_record
-from disentangle_bench.study import Study, count_states, read_study, write_study
+from disentangle_bench.studies.config import IntervalsConfig, StudyConfig
+from disentangle_bench.studies.study import Study, count_states, read_study, write_study
+from disentangle_bench.training.numerics import Numerics
+from disentangle_bench.trials.records import Record, Workspace, environment, read_records, write_record
+from disentangle_bench.trials.spec import TrialSpec
 
 TARGET = 10.0  # seconds for reading and aggregating 10,000 records
 NAME = "synthetic"

@@ -17,11 +17,12 @@ from common import machine, print_header, print_table, seconds, write_json
 from encode import DATASET, MODEL, build
 
 from disentangle_bench import datasets, registry
-from disentangle_bench.codes import DeviceImages, encode_grid
 from disentangle_bench.contracts import CodeTable, Dataset
+from disentangle_bench.evaluation.codes import encode_grid
 from disentangle_bench.metrics import score_table
 from disentangle_bench.models.base import Model
-from disentangle_bench.process import set_up_process, threads
+from disentangle_bench.training.images import DeviceImages
+from disentangle_bench.training.process import set_up_process, threads
 
 VOTING = ("factor-vae", "beta-vae")
 SAMPLED = ("mig", "sap", "modularity-explicitness", "irs", "unsupervised")

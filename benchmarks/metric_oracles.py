@@ -9,8 +9,8 @@ import numpy as np
 
 from disentangle_bench import registry
 from disentangle_bench.contracts import CodeTable, Metric
+from disentangle_bench.evaluation.oracles import oracle_codes
 from disentangle_bench.metrics import score_table
-from disentangle_bench.testing import oracle_codes
 
 SIZES = {"shape": 3, "scale": 6, "orientation": 40, "x": 32, "y": 32}
 SAME_IMAGE = {"orientation": {39: 0}}

@@ -28,8 +28,8 @@ from common import fastest, machine, parser, positive, print_header, print_table
 from metric_oracles import dsprites_factors, print_oracles, protocols, table_of
 
 from disentangle_bench.contracts import CodeTable, Metric
+from disentangle_bench.evaluation.oracles import oracle_codes
 from disentangle_bench.metrics import score_table
-from disentangle_bench.testing import oracle_codes
 
 KIB_A_UNIT = 1 / 1024 if sys.platform == "darwin" else 1  # of ru_maxrss
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from disentangle_bench.process import set_up_process, threads
+from disentangle_bench.training.process import set_up_process, threads
 
 CHANNELS, KERNEL, SIDE = 256, 4, 16  # a 4 × 4 kernel, as the models have: libraries know no way with fewer products
 BATCH = {"cpu": 32, "cuda": 1024}

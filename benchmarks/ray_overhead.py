@@ -27,7 +27,7 @@ from common import machine, parser, positive, print_header, print_table, write_j
 from upkeep import logging_share, save_seconds
 
 from disentangle_bench import datasets
-from disentangle_bench.trainer import Intervals
+from disentangle_bench.training.trainer import Intervals
 
 SHORT = 10  # steps of a trial that is almost nothing but overhead
 MEMORY_STEPS = 20

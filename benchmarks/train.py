@@ -45,12 +45,12 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from disentangle_bench import datasets, registry
-from disentangle_bench.codes import DeviceImages, scale
 from disentangle_bench.display import Bar
 from disentangle_bench.models.base import Batch, Model, ModelConfig
 from disentangle_bench.models.ib_gan_framework import Framework, Round
-from disentangle_bench.process import set_up_process, threads
-from disentangle_bench.trainer import Intervals, Trainer, build_model
+from disentangle_bench.training.images import DeviceImages, scale
+from disentangle_bench.training.process import set_up_process, threads
+from disentangle_bench.training.trainer import Intervals, Trainer, build_model
 
 DATASET = "dsprites"
 SEED = 0

@@ -12,10 +12,10 @@ import torch
 from common import Worker, ask_together, seconds
 
 from disentangle_bench import datasets, registry
-from disentangle_bench.codes import DeviceImages
-from disentangle_bench.heartbeat import Heartbeat
-from disentangle_bench.process import set_up_process, threads
-from disentangle_bench.trainer import Intervals, Trainer, build_model
+from disentangle_bench.training.images import DeviceImages
+from disentangle_bench.training.process import set_up_process, threads
+from disentangle_bench.training.trainer import Intervals, Trainer, build_model
+from disentangle_bench.trials.heartbeat import Heartbeat
 
 NEVER = float("inf")
 WARM_UP = 5  # steps

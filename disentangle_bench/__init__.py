@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from disentangle_bench.finished import load_trial
+    from disentangle_bench.trials.finished import load_trial
 
 __all__ = ["load_trial"]
 __version__ = "0.1.0"
@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """Import what needs torch only when it is asked for, so that the metrics can be used without."""
     if name == "load_trial":
-        from disentangle_bench.finished import load_trial
+        from disentangle_bench.trials.finished import load_trial
 
         return load_trial
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

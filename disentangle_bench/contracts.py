@@ -37,6 +37,7 @@ class Dataset(ABC):
     trained on: it overrides `pixels`, `__len__` and `evaluation`.
     """
 
+    registered_as: ClassVar[str] = "dataset"
     name: ClassVar[str]
     description: ClassVar[str]
     image_shape: tuple[int, int, int]  # (C, H, W)

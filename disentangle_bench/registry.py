@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from disentangle_bench.contracts import Score
 from disentangle_bench.errors import UserError, unknown
 
 Kind = Literal["model", "dataset", "metric", "comparison"]  # a comparison scores models by one another
@@ -220,19 +221,15 @@ def _origin(item: Any) -> Path:
 
 
 def _defined_in(module: ModuleType) -> list[tuple[Kind, str, Any]]:
-    from disentangle_bench.contracts import Dataset, Score
-    from disentangle_bench.models.base import Model
-
     found: list[tuple[Kind, str, Any]] = []
     for item in vars(module).values():
         if isinstance(item, Score) and item.compute.__module__ == module.__name__:
             found.append(("metric", item.name, item))
         elif inspect.isclass(item) and item.__module__ == module.__name__ and "name" in vars(item):
-            name = vars(item)["name"]
-            if issubclass(item, Model | Dataset) and not (isinstance(name, str) and name):
+            kind, name = getattr(item, "registered_as", None), vars(item)["name"]
+            if kind not in ("model", "dataset"):
+                continue
+            if not (isinstance(name, str) and name):
                 raise UserError(f"{item.__name__}.name must be a text that is not empty, not {name!r}.")
-            if issubclass(item, Model):
-                found.append(("model", item.name, item))
-            elif issubclass(item, Dataset):
-                found.append(("dataset", item.name, item))
+            found.append((kind, name, item))
     return found

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +10,10 @@ import torch
 
 from disentangle_bench import registry
 from disentangle_bench.datasets import load
-from disentangle_bench.records import Workspace
+from disentangle_bench.trials.records import Workspace
+from tests.helpers import PLUGINS, ROOT, command_line, environment
 
 CUDA = torch.cuda.is_available()  # before a test hides the devices: CUDA looks for them once
-TESTS = Path(__file__).parent
-PLUGINS = tuple(str(TESTS / "plugins" / name) for name in ("tiny.py", "faulty.py", "turns.py"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -35,7 +33,7 @@ def as_on_every_machine(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """A root with dsprites prepared: DISENTANGLE_BENCH_DATA, else the repository's `datasets/`, kept between runs."""
-    root = Path(os.environ.get("DISENTANGLE_BENCH_DATA") or TESTS.parent / "datasets").absolute()
+    root = Path(os.environ.get("DISENTANGLE_BENCH_DATA") or ROOT / "datasets").absolute()
     load("dsprites", root)
     return root
 
@@ -59,14 +57,3 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )  # fmt: skip
 
     return run
-
-
-def command_line(folder: Path, *arguments: str, plugins: bool = True) -> list[str]:
-    """The words of a command on the workspace in `folder`."""
-    words = [sys.executable, "-m", "disentangle_bench.cli", *arguments]
-    return words + [word for plugin in PLUGINS if plugins for word in ("--plugin", plugin)]
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """The environment of such a command."""
-    return os.environ | {"DISENTANGLE_BENCH_RESULTS": str(folder / "results"), "FAULTY_MARK": str(folder / "mark")}

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_bench.calibration import Noise, RealImages
 from disentangle_bench.conformance import Fault, Skip, require
 from disentangle_bench.conformance.metrics import ROUNDING, declares
 from disentangle_bench.contracts import Dataset, ImageMetric, ImageSamples
+from disentangle_bench.evaluation.calibration import Noise, RealImages
 from disentangle_bench.metrics import generator
 
 SIDE = 16

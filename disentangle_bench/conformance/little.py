@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from disentangle_bench.codes import DeviceImages
 from disentangle_bench.conformance import Fault
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.errors import UserError
 from disentangle_bench.models.base import Batch, Model, ModelConfig
-from disentangle_bench.trainer import Trainer, build_model
+from disentangle_bench.training.images import DeviceImages
+from disentangle_bench.training.trainer import Trainer, build_model
 
 SHAPES = [(1, 16, 16), (1, 32, 32), (1, 28, 28), (1, 64, 64), (3, 16, 16), (3, 32, 32), (3, 64, 64)]
 BATCH = 8

@@ -13,9 +13,9 @@ import numpy as np
 from disentangle_bench.conformance import Fault, require
 from disentangle_bench.contracts import CodeTable, Comparison, Metric
 from disentangle_bench.errors import UserError
+from disentangle_bench.evaluation.oracles import ORACLES, oracle_codes
 from disentangle_bench.metrics import generator
 from disentangle_bench.metrics.model_centrality import Peer
-from disentangle_bench.testing import ORACLES, oracle_codes
 
 SIZES = {"a": 3, "b": 4, "c": 3, "d": 4, "e": 5}  # five factors, as some protocols fix a setting for each of dSprites'
 ROUNDING = 1e-9  # by which a score may leave its range

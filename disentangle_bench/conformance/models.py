@@ -7,14 +7,15 @@ from contextlib import suppress
 import torch
 from torch import Tensor
 
-from disentangle_bench.codes import encode_grid
 from disentangle_bench.conformance import Skip, require
 from disentangle_bench.conformance.device import META, NoHostReads, Tape, on_device
 from disentangle_bench.conformance.little import BATCH, STEPS, Subject, folder, moved, weights
-from disentangle_bench.engine import WARM_UP, NotCapturable, refuse_unknown_states
+from disentangle_bench.evaluation.codes import encode_grid
 from disentangle_bench.models.base import ModelConfig
-from disentangle_bench.snapshot import Snapshot
-from disentangle_bench.trainer import Intervals, Trainer
+from disentangle_bench.training.engine import WARM_UP, NotCapturable, refuse_unknown_states
+from disentangle_bench.training.snapshot import Snapshot
+from disentangle_bench.training.step import StepState
+from disentangle_bench.training.trainer import Intervals
 
 
 def declares(subject: Subject) -> None:
@@ -215,22 +216,22 @@ def replays(subject: Subject) -> None:
         for trainer in (eager, ours):
             trainer.model.train()
             try:
-                refuse_unknown_states(trainer)
+                refuse_unknown_states(trainer.state)
             except NotCapturable as error:
                 raise Skip(f"its steps are not captured: {error}") from error
-            for optimiser in trainer.optimisers.values():
+            for optimiser in trainer.state.optimisers.values():
                 for group in optimiser.param_groups:
                     group |= {"fused": True} if "fused" in group else {}  # whose count of steps is a tensor
-        before, tape = Snapshot(ours), Tape()
+        before, tape = Snapshot(ours.state), Tape()
         for _ in range(WARM_UP):
-            ours.advance()
+            ours.state.advance()
         if before.changed_settings():
             raise Skip("an optimiser changes its settings from step to step, and so isn't captured")
         with tape:
-            losses = ours.advance()
+            losses = ours.state.advance()
         before.restore(zero=True)
 
-        def replay(trainer: Trainer) -> dict[str, Tensor]:
+        def replay(state: StepState) -> dict[str, Tensor]:
             tape.replay()
             return losses
 

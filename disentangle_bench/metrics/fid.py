@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from disentangle_bench.contracts import ImageMetric, ImageSamples, Progress
-from disentangle_bench.image_features import features_of, too_few
+from disentangle_bench.features.image_features import features_of, too_few
 from disentangle_bench.metrics.frechet import frechet_distance, statistics
 
 
@@ -37,7 +37,10 @@ def fid(samples: ImageSamples, protocol: Protocol, rng: np.random.Generator) -> 
     The features are those of the 2015-12-05 network; the sample counts of both sides are equal and named by the
     protocol, because the score falls as they grow.
     """
-    from disentangle_bench.inception_weights import InceptionFeatures, find  # torch, which listing metrics does without
+    from disentangle_bench.features.inception_weights import (  # torch, which listing metrics does without
+        InceptionFeatures,
+        find,
+    )
 
     if reason := too_few(samples, protocol.images):
         return {"skip": reason}
@@ -48,7 +51,7 @@ def fid(samples: ImageSamples, protocol: Protocol, rng: np.random.Generator) -> 
 
 def fetch_network(root: Path, progress: Progress) -> Path:
     """Have the network's weights at hand, downloaded where they are missing."""
-    from disentangle_bench.inception_weights import find
+    from disentangle_bench.features.inception_weights import find
 
     return find(root, progress)
 

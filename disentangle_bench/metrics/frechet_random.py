@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from disentangle_bench.contracts import ImageMetric, ImageSamples
-from disentangle_bench.image_features import features_of, too_few
+from disentangle_bench.features.image_features import features_of, too_few
 from disentangle_bench.metrics.frechet import frechet_distance, statistics
 
 
@@ -30,7 +30,7 @@ def frechet_random(samples: ImageSamples, protocol: Protocol, rng: np.random.Gen
     lower is better, in squared units of those features: numbers compare on one dataset only, and never with an FID.
     Skips datasets with fewer images than the protocol.
     """
-    from disentangle_bench.random_network import RandomFeatures  # torch, which listing metrics does without
+    from disentangle_bench.features.random_network import RandomFeatures  # torch, which listing metrics does without
 
     if reason := too_few(samples, protocol.images):
         return {"skip": reason}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from disentangle_bench.contracts import Dataset, ImageMetric, ImageSamples
-from disentangle_bench.nearest import nearest
+from disentangle_bench.features.nearest import nearest
 
 LARGEST = 2_000_000  # images of a grid that are searched
 

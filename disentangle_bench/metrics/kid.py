@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from disentangle_bench.contracts import ImageMetric, ImageSamples
-from disentangle_bench.image_features import features_of, too_few
+from disentangle_bench.features.image_features import features_of, too_few
 from disentangle_bench.metrics.fid import SLOW, fetch_network
 from disentangle_bench.metrics.frechet import kernel_distance
 
@@ -33,7 +33,10 @@ def kid(samples: ImageSamples, protocol: Protocol, rng: np.random.Generator) -> 
     Returns `score`, about 0 for equal distributions and lower is better; `subset_sd`, its standard deviation over the
     subsets; `inception`, as `fid` has it. Skips datasets with fewer images than the protocol.
     """
-    from disentangle_bench.inception_weights import InceptionFeatures, find  # torch, which listing metrics does without
+    from disentangle_bench.features.inception_weights import (  # torch, which listing metrics does without
+        InceptionFeatures,
+        find,
+    )
 
     if reason := too_few(samples, protocol.images):
         return {"skip": reason}

@@ -63,6 +63,7 @@ class Model(nn.Module, ABC):
     every random draw uses the generator that is passed, which is what makes a resumed trial equal an unbroken one.
     """
 
+    registered_as: ClassVar[str] = "model"
     name: ClassVar[str]
     paper: ClassVar[str]
     code_source: ClassVar[str]

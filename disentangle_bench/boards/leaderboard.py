@@ -1,0 +1,217 @@
+"""Records to tables: across seeds, with intervals, chance floor, oracle ceiling, and what the papers report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from disentangle_bench.boards.published import published_values
+from disentangle_bench.trials.records import Record
+
+MIN_SEEDS = 5  # below this an interval would pretend to know
+RESAMPLES = 2_000
+CONFIDENCE = 0.95
+TOO_FEW = f"needs {MIN_SEEDS} seeds"
+
+GROUP = ["model", "configuration", "dataset", "code_source", "steps", "metric", "protocol", "key"]
+NUMBERS = [
+    "mean", "sd", "median", "iqm", "ci95_low", "ci95_high", "min", "max", "sampling_sd", "mean_failures_at_floor",
+    "floor", "ceiling",
+]  # fmt: skip
+COLUMNS = [
+    "dataset", "metric", "protocol", "key", "rank", "model", "configuration", "steps", "code_source",
+    "mean", "sd", "median", "iqm", "ci95_low", "ci95_high", "ci95", "min", "max", "seeds", "sampling_sd", "repeats",
+    "failures",
+    "mean_failures_at_floor", "floor", "ceiling", "published", "published_spread", "published_source",
+    "numerics", "skipped", "evaluated",
+]  # fmt: skip
+
+Ends = Mapping[tuple[str, str, str, int], Mapping[str, Mapping[str, float]]]
+"""Floor and ceiling: {(dataset, metric, protocol, code width): {key: {"floor": ..., "ceiling": ...}}}."""
+
+
+@dataclass(frozen=True)
+class MetricFacts:
+    """What the table needs of a metric."""
+
+    keys: tuple[str, ...]
+    higher_is_better: bool
+    protocols: tuple[str, ...]  # those that the table shows
+    comparison: bool = False  # of seeds by one another: it can select one of them
+    of_codes: bool = True  # or of images
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """What its ceiling and its floor are the scores of."""
+        return ("oracle codes", "random codes") if self.of_codes else ("real images", "noise")
+
+
+def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) -> pd.DataFrame:
+    """One row a trial × metric × protocol × key; `value` is missing where the trial failed or the metric skipped."""
+    asked = [(metric, protocol) for metric, fact in facts.items() for protocol in fact.protocols]
+    criteria = selections(facts)
+    rows = []
+    for record in records:
+        base = {
+            "model": record.spec.model,
+            "configuration": record.spec.configuration,
+            "dataset": record.spec.dataset,
+            "code_source": record.code_source,
+            "steps": record.spec.config.get("steps", 0),
+            "seed": record.spec.seed,
+            "status": record.status,
+            "code_width": record.code_width,
+            "numerics": str(record.spec.numerics),
+        }
+        for column, (name, protocol) in criteria.items():
+            base[column] = record.scores.get(name, {}).get(protocol, {}).get("score")
+        for metric, protocol in asked:
+            result = record.scores.get(metric, {}).get(protocol)
+            if result is None and record.status == "finished":
+                continue
+            for key in facts[metric].keys:
+                value, skip = (result or {}).get(key), (result or {}).get("skip", "")
+                sampling = (result or {}).get("sampling", {})
+                rows.append(
+                    base
+                    | {"metric": metric, "protocol": protocol, "key": key, "value": value, "skip": skip}
+                    | {"sampling_sd": sampling.get(key), "repeats": sampling.get("repeats")}
+                    | {"evaluated": sampled(record) if facts[metric].of_codes else ""}
+                )
+    return pd.DataFrame(rows)
+
+
+def sampled(record: Record) -> str:
+    """Which part of a virtual dataset was encoded and scored, in words; "" where all of it was."""
+    if record.evaluated is None or record.evaluated[0] == record.evaluated[1]:
+        return ""
+    return "{:,} of {:,} images".format(*record.evaluated)
+
+
+def selections(facts: Mapping[str, MetricFacts]) -> dict[str, tuple[str, str]]:
+    """The columns that hold the score of the seed that a comparison ranks first, and the comparison's protocol."""
+    chosen = {name: fact.protocols for name, fact in facts.items() if fact.comparison}
+    return {f"by {name}/{protocol}": (name, protocol) for name, protocols in chosen.items() for protocol in protocols}
+
+
+def leaderboard(
+    records: Iterable[Record], facts: Mapping[str, MetricFacts], ends: Ends, published: pd.DataFrame
+) -> pd.DataFrame:
+    """One row a model × dataset × metric × protocol × key, in `COLUMNS`' order, best mean first.
+
+    mean, sd (n − 1), median, iqm (mean of the middle half) and min..max are over the finished seeds. sampling_sd is
+    the metric's own sampling error on one encoder: the root mean square, over the trials, of the standard deviation
+    over the metric's `repeats` seeds; sd contains it. `failures` counts
+    crashed and diverged ones, and `mean_failures_at_floor` takes each of those at the chance floor. ci95 is the
+    percentile bootstrap interval of the mean (2,000 resamples, fixed seed), given from 5 seeds on. `rank` is one more
+    than the number of models whose interval lies wholly above, so overlapping intervals tie. Rows `oracle codes` and
+    `random codes`, or `real images` and `noise`, show the ceiling and the floor themselves. For each comparison of
+    seeds there is one more column: the score of the one seed that it ranks first, a selection that needs no labels.
+    `evaluated` says which part of a virtual dataset was scored. Empty cells have no value: nothing is NaN in the CSV.
+    """
+    frame = scores_frame(records, facts)
+    by = list(selections(facts))
+    if frame.empty:
+        return pd.DataFrame(columns=[*COLUMNS, *by])
+    rows = [summary(dict(zip(GROUP, names, strict=True)), group, ends, by) for names, group in frame.groupby(GROUP)]
+    table = pd.DataFrame(rows).reindex(
+        columns=[*GROUP, *NUMBERS, *by, "seeds", "repeats", "failures", "ci95", "numerics", "skipped", "evaluated"]
+    )
+    table[[*NUMBERS, *by]] = table[[*NUMBERS, *by]].astype(np.float64)
+    table = pd.concat([table, reference_rows(table, facts)], ignore_index=True)
+    table = table.merge(
+        published_values(published), how="left", on=["model", "configuration", "metric", "protocol", "key", "dataset"]
+    )
+    table["higher"] = [facts[metric].higher_is_better for metric in table["metric"]]
+    table["rank"] = ranks(table)
+    order = table["mean"].where(table["higher"], -table["mean"])
+    table = table.assign(order=-order).sort_values(["dataset", "metric", "protocol", "key", "order", "model"])
+    whole = dict.fromkeys(("steps", "seeds", "repeats", "failures"), "Int64")
+    return table.reindex(columns=[*COLUMNS, *by]).astype(whole).reset_index(drop=True)
+
+
+def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends, by: list[str]) -> dict[str, Any]:
+    """The statistics of one group of trials that differ in their seed; `by` are the columns of selections."""
+    finished = group[group["status"] == "finished"]
+    values = finished["value"].dropna().to_numpy(dtype=np.float64)
+    failures = int((group["status"] != "finished").sum())
+    widths = finished["code_width"].dropna()
+    end = (
+        ends.get((names["dataset"], names["metric"], names["protocol"], int(widths.iloc[0])), {}) if len(widths) else {}
+    )
+    floor = end.get(names["key"], {}).get("floor")
+    numerics = sorted(set(group["numerics"]))
+    row: dict[str, Any] = names | {
+        "seeds": len(values),
+        "failures": failures,
+        "floor": floor,
+        "ceiling": end.get(names["key"], {}).get("ceiling"),
+        "numerics": numerics[0] if len(numerics) == 1 else f"mixed: {'; '.join(numerics)}",
+        "skipped": next((reason for reason in finished["skip"] if reason), ""),
+        "evaluated": next((part for part in group["evaluated"] if part), ""),
+        "ci95": "no score",
+    }
+    if not len(values):
+        return row
+    row |= {
+        "mean": values.mean(),
+        "median": np.median(values),
+        "iqm": stats.trim_mean(values, 0.25),
+        "min": values.min(),
+        "max": values.max(),
+        "ci95": TOO_FEW,
+    }
+    if len(values) > 1:
+        row["sd"] = values.std(ddof=1)
+    sampling = finished["sampling_sd"].dropna().to_numpy(dtype=np.float64)
+    if len(sampling):
+        row |= {"sampling_sd": np.sqrt(np.mean(sampling**2)), "repeats": int(finished["repeats"].min())}
+    for column in by:
+        ranked = finished[finished[column].notna() & finished["value"].notna()]
+        if len(ranked):
+            row[column] = ranked["value"].iloc[int(np.argmax(ranked[column].to_numpy(dtype=np.float64)))]
+    if floor is not None:
+        row["mean_failures_at_floor"] = (values.sum() + failures * floor) / (len(values) + failures)
+    if len(values) >= MIN_SEEDS:
+        low, high = interval(values)
+        row |= {"ci95_low": low, "ci95_high": high, "ci95": f"[{low:.3f}, {high:.3f}]"}
+    return row
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval of the mean of values (n,); the same values give the same interval."""
+    result = stats.bootstrap(
+        (values,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, method="percentile",
+        batch=max(1, 10_000_000 // len(values)), rng=np.random.default_rng(0),
+    )  # fmt: skip
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def reference_rows(table: pd.DataFrame, facts: Mapping[str, MetricFacts]) -> pd.DataFrame:
+    """Rows for the ceiling and the floor, from the ends that the models' rows carry."""
+    rows = []
+    for names, group in table.dropna(subset=["floor", "ceiling"]).groupby(["dataset", "metric", "protocol", "key"]):
+        for model, end in zip(facts[group["metric"].iloc[0]].ends, ("ceiling", "floor"), strict=True):
+            rows.append(
+                dict(zip(["dataset", "metric", "protocol", "key"], names, strict=True))
+                | {"model": model, "configuration": "", "code_source": "reference", "mean": group[end].iloc[0]}
+                | {"ci95": "reference", "numerics": "", "skipped": "", "floor": group["floor"].iloc[0]}
+                | {"ceiling": group["ceiling"].iloc[0]}
+            )
+    return pd.DataFrame(rows)
+
+
+def ranks(table: pd.DataFrame) -> pd.Series:
+    """Rank within dataset × metric × protocol × key; missing where a row has no interval."""
+    result = pd.Series(pd.NA, index=table.index, dtype="Int64")
+    for _, group in table.dropna(subset=["ci95_low"]).groupby(["dataset", "metric", "protocol", "key"]):
+        sign = 1 if group["higher"].iloc[0] else -1
+        ends = np.sort(sign * group[["ci95_low", "ci95_high"]].to_numpy(dtype=np.float64), axis=1)
+        for row, high in zip(group.index, ends[:, 1], strict=True):
+            result[row] = 1 + int((ends[:, 0] > high).sum())
+    return result

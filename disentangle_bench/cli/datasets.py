@@ -1,0 +1,143 @@
+"""`disentangle-bench datasets`: list, prepare, verify, show."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from disentangle_bench import datasets, registry
+from disentangle_bench.cli.options import Data, Plugins, listing
+from disentangle_bench.contracts import Dataset
+from disentangle_bench.display import Bar, console, duration
+from disentangle_bench.errors import UserError
+
+datasets_app = typer.Typer(help="Datasets: what is prepared and what is missing; prepare, verify and show them.")
+
+
+@datasets_app.callback(invoke_without_command=True)
+def list_datasets(context: typer.Context, data_root: Data = None, plugin: Plugins = []) -> None:  # noqa: B006
+    """List the datasets: what is prepared and what is missing."""
+    if context.invoked_subcommand is not None:
+        return
+    root = datasets.data_root(data_root)
+    table = listing(plugin, "dataset", "what it holds", "images", "factors", "prepared")
+    table.columns[0].no_wrap = True
+    for name in datasets.names(root):
+        cls = registry.get("dataset", name)
+        shape = "×".join(map(str, getattr(cls, "image_shape", ())))
+        factors = ", ".join(f"{n} {s}" for n, s in zip(cls.factor_names, cls.factor_sizes, strict=True))
+        if len(cls.factor_names) > 10:
+            factors = f"{len(cls.factor_names)} attributes"
+        try:
+            path = cls.prepared(root)
+            state = path.name if path else "no"
+        except UserError:
+            state = f"damaged: datasets verify {name}"
+        table.add_row(name, cls.description, shape, factors or "none", state)
+    console().print(table)
+    console().print(f"data root  {root}\nprepare one with  disentangle-bench datasets prepare NAME", markup=False)
+
+
+Name = Annotated[str, typer.Argument(help="The dataset's name.")]
+
+
+@datasets_app.command()
+def prepare(
+    name: Name,
+    source: Annotated[
+        Path | None, typer.Option(help="Your own file, archive or folder to read from, instead of a download.")
+    ] = None,
+    data_root: Data = None,
+    plugin: Plugins = [],  # noqa: B006
+) -> None:
+    """Prepare a dataset under the data root; a second call does nothing."""
+    import time
+
+    for path in plugin:
+        registry.load_plugin(path)
+    cls = registry.get("dataset", name)
+    root = datasets.data_root(data_root)
+    before, started = cls.prepared(root), time.perf_counter()
+    if before is not None:
+        again = f" Delete it to read {source} instead." if source else ""
+        console().print(f"{name} is there already: {before}{again}", markup=False)
+        return
+    if source and "source" not in inspect.signature(cls.prepare).parameters:
+        raise UserError(f"--source {source}: {name} is made without one; leave it out.")
+    with Bar(f"preparing {name}") as progress:
+        path = cls.prepare(root, progress, **({"source": source.expanduser()} if source else {}))
+    console().print(f"{name} prepared in {duration(time.perf_counter() - started)}: {path}", markup=False)
+    console().print(summary(datasets.load(name, root, prepare=False)), markup=False)
+
+
+def summary(dataset: Dataset) -> str:
+    """What a dataset turned out to hold, in a line."""
+    factors = ", ".join(f"{n} {s}" for n, s in zip(dataset.factor_names, dataset.factor_sizes, strict=True))
+    if len(dataset.factor_names) > 10:
+        factors = f"{len(dataset.factor_names)} attributes"
+    kind = "a full grid of" if dataset.full_grid else "factors"
+    shape = "×".join(map(str, dataset.image_shape))
+    classes = f"; {dataset.classes()} classes" if dataset.classes() else ""
+    return f"{len(dataset):,} images of {shape}; {f'{kind} {factors}' if factors else 'no factors'}{classes}"
+
+
+@datasets_app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Datasets (default: all).")] = None,
+    data_root: Data = None,
+    plugin: Plugins = [],  # noqa: B006
+) -> None:
+    """Read prepared datasets again and compare them with their checksums. Exit status 2: one is damaged."""
+    for path in plugin:
+        registry.load_plugin(path)
+    root = datasets.data_root(data_root)
+    chosen = names or [name for name in datasets.names(root) if has_content(name) and is_there(name, root)]
+    if not chosen:
+        raise UserError(f"nothing is prepared under {root}; make a dataset with `disentangle-bench datasets prepare`.")
+    damaged = []
+    for name in chosen:
+        try:
+            dataset = datasets.load(name, root, prepare=False)
+            with Bar(f"verifying {name}") as progress:
+                dataset.verify(progress)
+        except UserError as error:  # the others are looked at, too
+            damaged.append(name)
+            console(stderr=True).print(f"Error: {error}", markup=False)
+        else:
+            console().print(f"{name}: as it was prepared, sha256 {dataset.checksum}", markup=False)
+    if damaged:
+        raise typer.Exit(2)
+
+
+def has_content(name: str) -> bool:
+    """Whether a dataset stores anything that can be verified."""
+    return registry.get("dataset", name).verify is not Dataset.verify
+
+
+def is_there(name: str, root: Path) -> bool:
+    """Whether a dataset is prepared, be it damaged."""
+    try:
+        return registry.get("dataset", name).prepared(root) is not None
+    except UserError:
+        return True
+
+
+@datasets_app.command()
+def show(
+    name: Name,
+    output: Annotated[Path | None, typer.Option(help="The picture (default: NAME.png).")] = None,
+    data_root: Data = None,
+    plugin: Plugins = [],  # noqa: B006
+) -> None:
+    """Write a picture of a dataset: samples, and one traversal a factor."""
+    from disentangle_bench.pictures.dataset import write_dataset_picture
+
+    for path in plugin:
+        registry.load_plugin(path)
+    dataset = datasets.load(name, data_root)
+    picture = output or Path(f"{name}.png")
+    write_dataset_picture(dataset, picture)
+    console().print(f"picture  {picture}", markup=False)

@@ -1,0 +1,78 @@
+"""`disentangle-bench score` and `traverse`: a finished trial looked at again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from disentangle_bench import registry
+from disentangle_bench.cli.options import Data, Plugins, Results, workspace
+from disentangle_bench.display import Bar, console
+from disentangle_bench.errors import UserError
+
+
+def score(
+    trial: Annotated[
+        str | None, typer.Argument(metavar="[TRIAL]", help="A trial's id, or the beginning of it.")
+    ] = None,
+    codes: Annotated[Path | None, typer.Option(help="Your own codes instead: (N, D), .npz or .npy.")] = None,
+    factors: Annotated[Path | None, typer.Option(help="Their factors: (N, K) whole numbers, .npz or .npy.")] = None,
+    metric: Annotated[
+        list[str], typer.Option(help="METRIC or METRIC/PROTOCOL; repeatable (default: all, robust).")
+    ] = [],  # noqa: B006
+    seed: Annotated[int | None, typer.Option(min=0, help="The metric's seed (default: the trial's, or 0).")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="The metric's seeds: shows how far sampling moves a score.")] = 1,
+    csv: Annotated[Path | None, typer.Option(help="Also write the numbers here.")] = None,
+    results: Results = None,
+    data_root: Data = None,
+    plugin: Plugins = [],  # noqa: B006
+) -> None:
+    """Score a finished trial's stored codes again, or codes of your own. No record is changed."""
+    from disentangle_bench.evaluation import scoring
+
+    dataset = None
+    if trial is not None and codes is None and factors is None:
+        from disentangle_bench.trials.finished import trial_table
+
+        record, dataset, table = trial_table(trial, workspace(results, data_root, plugin))
+        seed = record.spec.seed if seed is None else seed
+    elif trial is None and codes is not None:
+        for path in plugin:
+            registry.load_plugin(path)
+        table = scoring.read_table(codes, factors)
+    else:
+        raise UserError("score takes either a TRIAL, or --codes with --factors.")
+    with Bar("scoring") as progress:
+        rows = scoring.score_rows(table, metric, seed or 0, repeats, dataset, progress)
+    shown = Table()
+    for column in ("metric", "protocol", "result", "value", *(["sampling"] if repeats > 1 else [])):
+        shown.add_column(column, justify="right" if column in ("value", "sampling") else "left")
+    for row in rows:
+        value = f"{row.value:.6f}" if isinstance(row.value, float) else str(row.value)
+        spread = [] if repeats == 1 else ["" if row.sampling is None else f"± {row.sampling:.6f}"]
+        shown.add_row(row.metric, row.protocol, row.key, value, *spread)
+    console().print(shown)
+    if csv is not None:
+        scoring.write_rows(rows, csv)
+        console().print(f"scores  {csv}", markup=False)
+
+
+def traverse(
+    trial: Annotated[str, typer.Argument(help="A trial's id, or the beginning of it.")],
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("traversal.png"),
+    seed: Annotated[int, typer.Option(min=0, help="Which random code to start from.")] = 0,
+    results: Results = None,
+    data_root: Data = None,
+    plugin: Plugins = [],  # noqa: B006
+) -> None:
+    """Draw what each code of a finished trial changes in the image."""
+    from disentangle_bench.pictures.traversal import write_traversal
+    from disentangle_bench.trials.finished import load_trial
+
+    workspace(results, data_root, plugin)
+    loaded = load_trial(trial, results, data_root, tuple(plugin))
+    write_traversal(loaded.model, seed, out, loaded.spec.title)
+    console().print(f"traversal  {out}", markup=False)

@@ -1,0 +1,1 @@
+"""Codes of a grid, floors and ceilings, samples, oracle encoders, MINE."""

@@ -1,0 +1,1 @@
+"""What judges images: Inception, a random network, the nearest image."""

@@ -1,0 +1,1 @@
+"""Images drawn for people: traversals, samples, a dataset."""

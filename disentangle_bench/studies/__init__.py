@@ -1,0 +1,1 @@
+"""Many trials: planned, launched on Ray, watched, compared, searched."""

@@ -1,0 +1,245 @@
+"""What a study asks for: typed, validated, and resolved to its trials."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from disentangle_bench import registry
+from disentangle_bench.contracts import Dataset
+from disentangle_bench.errors import UserError, unknown
+from disentangle_bench.models.base import Model, ModelConfig
+from disentangle_bench.resources import shipped
+from disentangle_bench.settings import AUTO, validated
+from disentangle_bench.training.numerics import resolve_numerics
+from disentangle_bench.training.trainer import Intervals, build_model
+from disentangle_bench.trials import sweep
+from disentangle_bench.trials.spec import TrialSpec
+
+PRESETS = shipped("presets")
+MAX_SEEDS = 100_000
+RESERVED = ("runs", "published")  # folders of the results root that are no study's
+
+
+def parse_seeds(value: Any) -> Any:
+    """Seeds as a list, from `[0, 1]`, `3`, or ranges: `0-31`, `0-3,7`."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [value]
+    if not isinstance(value, str):
+        return value
+    seeds: list[int] = []
+    for part in value.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        if not match:
+            raise ValueError(f"'{value}' is not a list of seeds such as 0-31 or 0,1,5")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise ValueError(f"the range '{part.strip()}' runs backwards")
+        if last - first >= MAX_SEEDS:
+            raise ValueError(f"the range '{part.strip()}' holds more than {MAX_SEEDS:,} seeds")
+        seeds.extend(range(first, last + 1))
+    return seeds
+
+
+def parse_names(value: Any) -> Any:
+    """Names as a list, from a list or a comma-separated string."""
+    if isinstance(value, list):  # YAML reads a protocol's name such as 200 as a number
+        return [str(part) if isinstance(part, int) and not isinstance(part, bool) else part for part in value]
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def not_reserved(name: str) -> str:
+    """A study's name, unless the results root needs it for itself."""
+    if name in RESERVED:
+        raise ValueError(f"the name '{name}' is taken; choose another")
+    return name
+
+
+Names = Annotated[list[str], BeforeValidator(parse_names), Field(min_length=1)]
+Seeds = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(parse_seeds), Field(min_length=1)]
+Values = Annotated[list[Any], Field(min_length=1)]
+Interval = Annotated[int, Field(ge=0)]
+
+
+class IntervalsConfig(BaseModel):
+    """Steps between two of each, 0 for never, and seconds between checkpoints; the last step has all of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    log: Interval = Intervals.log
+    diagnose: Interval = Intervals.diagnose
+    score: Interval = Intervals.score
+    checkpoint_seconds: float = Field(Intervals.checkpoint_seconds, ge=0)
+
+
+class StudyConfig(BaseModel):
+    """A study file: models × datasets × seeds under one protocol list. Every field can be set with --set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"), AfterValidator(not_reserved)]
+    description: str = ""
+    models: Names
+    datasets: Names
+    seeds: Seeds = [0]
+    configuration: str = Field(AUTO, description="a configuration's name, or auto: the dataset's own, else `small`")
+    steps: int | None = Field(None, ge=0, description="overrides every model's budget")
+    batch_size: int | None = Field(None, gt=1, description="overrides every model's batch size")
+    overrides: dict[str, dict[str, Any]] = Field({}, description="fields by model")
+    sweep: dict[str, dict[str, Values]] = Field({}, description="values of fields by model; each combination a cell")
+    metrics: dict[str, Names] = {
+        "factor-vae": ["robust", "locatello", "ib-gan"],
+        "beta-vae": ["robust", "locatello"],
+    }
+    comparisons: dict[str, Names] = Field({}, description="scores of the seeds by one another, without labels")
+    repeats: int = Field(3, ge=1, description="a metric's own seeds, by which each encoder is scored")
+    intervals: IntervalsConfig = IntervalsConfig()
+    numerics: dict[str, Any] = Field({}, description="device, threads, precision, mode; see `Numerics`")
+
+
+def load_study(source: str | None, changes: Mapping[str, Any], settings: list[str]) -> StudyConfig:
+    """A study from a preset's name or a YAML file, with the command line's changes and `--set` settings.
+
+    settings: `path=value` each; a path that begins with a model's name goes to that model's configuration.
+    """
+    raw = read_study_file(source) if source else {}
+    raw |= {key: value for key, value in changes.items() if value is not None}
+    for setting in settings:
+        apply_setting(raw, setting)
+    raw.setdefault("name", default_name(raw))
+    study = validated(StudyConfig, raw, "")
+    for field in ("overrides", "sweep"):
+        for model in getattr(study, field):
+            if model not in study.models:
+                raise unknown(f"model in {field}", model, study.models)
+    lists: list[tuple[registry.Kind, dict[str, list[str]]]] = [
+        ("metric", study.metrics),
+        ("comparison", study.comparisons),
+    ]
+    for kind, asked in lists:
+        for name, protocols in asked.items():
+            known = registry.get(kind, name).protocols
+            for protocol in protocols:
+                if protocol not in known:
+                    raise unknown(f"protocol of {name}", protocol, known)
+    return study
+
+
+def read_study_file(source: str) -> dict[str, Any]:
+    """The YAML of a preset by name, or of a file by path."""
+    path = Path(source) if source.endswith((".yaml", ".yml")) else PRESETS / f"{source}.yaml"
+    if not path.is_file():
+        if path.parent == PRESETS:
+            raise unknown("preset", source, (preset.stem for preset in PRESETS.glob("*.yaml")))
+        raise UserError(f"study file {path} is not there.")
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"study file {path} can't be read as YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(raw, dict):
+        raise UserError(
+            f"study file {path} must hold fields such as `models:` and `seeds:`, not a {type(raw).__name__}."
+        )
+    return {"name": path.stem, **raw}
+
+
+def apply_setting(raw: dict[str, Any], setting: str) -> None:
+    """Apply one `--set path=value` to a raw study."""
+    path, equals, text = setting.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise UserError(f"--set {setting}: expected PATH=VALUE, such as ib-gan.beta=0.2 or steps=1000.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {setting}: '{text}' is not a YAML value.") from error
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+        value = float(value)  # YAML 1.1 reads 1e-4 as text
+    if keys[0] not in StudyConfig.model_fields:
+        if len(keys) == 1 or keys[0] not in registry.names("model"):
+            raise unknown("setting", keys[0], [*StudyConfig.model_fields, *registry.names("model")])
+        keys = ["overrides", *keys]
+    for key in keys[:-1]:
+        inner = raw.get(key)
+        raw[key] = dict(inner) if isinstance(inner, Mapping) else {}
+        raw = raw[key]
+    raw[keys[-1]] = value
+
+
+def default_name(raw: Mapping[str, Any]) -> str:
+    """A name for a study that was given on the command line alone."""
+    parts = [*(parse_names(raw.get("models")) or ["study"]), *(parse_names(raw.get("datasets")) or [])]
+    return "_".join(str(part) for part in parts)
+
+
+def resolve_configs(study: StudyConfig, model: str, dataset: str) -> dict[str, ModelConfig]:
+    """The configurations that a model uses on a dataset by name: the named one, or one a combination of a sweep.
+
+    Swept values stand in the name. A configuration that overrides change is called so. Neither then has the name of a
+    published one, lest a published number stand beside it.
+    """
+    cls: type[Model] = registry.get("model", model)
+    name = study.configuration
+    if name == AUTO:
+        candidates = [dataset, *registry.families(dataset), "small", "default", *cls.configurations]
+        name = next(candidate for candidate in candidates if candidate in cls.configurations)
+    if name not in cls.configurations:
+        raise unknown(f"configuration of {model}", name, cls.configurations)
+    changes = {key: value for key in ("steps", "batch_size") if (value := getattr(study, key)) is not None}
+    changes |= study.overrides.get(model, {})
+    swept = study.sweep.get(model, {})
+    for key in [*study.overrides.get(model, {}), *swept]:
+        if key not in cls.Config.model_fields:
+            raise unknown(f"field {model}.", key, cls.Config.model_fields)
+        if key in swept and key in changes:
+            raise UserError(f"sweep.{model}.{key}: the study also sets {key} = {changes[key]}; remove one of the two.")
+    settings = cls.configurations[name].model_dump() | changes
+    changed = validated(cls.Config, settings, f"{model}.") != cls.configurations[name]
+    found = {}
+    for values in sweep.combinations(swept):
+        config = validated(cls.Config, settings | values, f"{model}.")
+        variant = sweep.variant({key: getattr(config, key) for key in values})
+        found[name + variant + ("-changed" if changed else "")] = config
+    return found
+
+
+def resolve_trials(study: StudyConfig, datasets: Mapping[str, Dataset]) -> list[TrialSpec]:
+    """Every trial of a study, seeds in the inner loop; builds each model once to see that its shapes fit."""
+    numerics = resolve_numerics(study.numerics)
+    trials = []
+    for dataset_name in study.datasets:
+        dataset = datasets[dataset_name]
+        for model in study.models:
+            for name, config in resolve_configs(study, model, dataset_name).items():
+                cls: type[Model] = registry.get("model", model)
+                if cls.conditional and dataset.classes() < 2:
+                    has = "has no labels" if not dataset.classes() else "has a single class"
+                    raise UserError(f"{model} is given class labels, and {dataset_name} {has}; choose another dataset.")
+                try:
+                    build_model(cls, config, dataset.image_shape, 0, dataset.classes())
+                except (RuntimeError, MemoryError) as error:
+                    raise UserError(f"{model} can't be built with this configuration: {first_line(error)}") from error
+                trials += [
+                    TrialSpec(
+                        model=model,
+                        model_source=registry.source_hash("model", model),
+                        configuration=name,
+                        config=config.model_dump(mode="json"),
+                        dataset=dataset_name,
+                        dataset_checksum=dataset.checksum,
+                        seed=seed,
+                        numerics=numerics,
+                    )
+                    for seed in dict.fromkeys(study.seeds)
+                ]
+    return trials
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message."""
+    return (str(error) or type(error).__name__).splitlines()[0]

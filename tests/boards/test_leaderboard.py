@@ -1,0 +1,238 @@
+"""From records to a table: hand-worked statistics, ties, failures, and a CSV without a NaN."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from disentangle_bench.boards.leaderboard import COLUMNS, MetricFacts, interval, leaderboard
+from disentangle_bench.boards.picture import write_picture
+from disentangle_bench.boards.published import PUBLISHED_COLUMNS, read_published
+from disentangle_bench.boards.tables import rich_tables, write_csv
+from disentangle_bench.errors import UserError
+from disentangle_bench.training.numerics import Numerics
+from disentangle_bench.trials.records import Record
+from disentangle_bench.trials.spec import TrialSpec
+from tests.helpers import ROOT
+
+FACTS = {"kim": MetricFacts(("score",), True, ("robust",))}
+ENDS = {("dsprites", "kim", "robust", 10): {"score": {"floor": 0.2, "ceiling": 1.0}}}
+NOTHING = pd.DataFrame(columns=PUBLISHED_COLUMNS)
+PUBLISHED = ["ib-gan", "dsprites", "dsprites", "kim", "robust", "score", 0.8, 0.07, 32, "a paper", ""]
+
+
+def record(model="ib-gan", seed=0, value=0.5, status="finished", threads=1, configuration="dsprites") -> Record:
+    spec = TrialSpec(
+        model=model, model_source=None, configuration=configuration, config={"steps": 9}, dataset="dsprites",
+        dataset_checksum="c", seed=seed, numerics=Numerics(threads=threads),
+    )  # fmt: skip
+    scores = {"kim": {"robust": {"score": value} if isinstance(value, float) else {"skip": value}}}
+    return Record(
+        id=spec.id, spec=spec, status=status, code_source="reconstructor",
+        code_width=10 if status == "finished" else None, scores=scores if status == "finished" else {},
+    )  # fmt: skip
+
+
+def board(records, published=NOTHING, facts=FACTS):
+    table = leaderboard(records, facts, ENDS, published)
+    return table, table[table["code_source"] != "reference"].set_index("model")
+
+
+def test_statistics_worked_by_hand():
+    values = [0.1, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    _, models = board([record(seed=s, value=v) for s, v in enumerate(values)])
+    row = models.loc["ib-gan"]
+    assert row["mean"] == pytest.approx(0.525)
+    assert row["median"] == pytest.approx(0.55)
+    assert row["iqm"] == pytest.approx((0.4 + 0.5 + 0.6 + 0.7) / 4)
+    assert row["sd"] == pytest.approx(np.sqrt(np.sum((np.array(values) - 0.525) ** 2) / 7))
+    assert (row["min"], row["max"], row["seeds"], row["failures"]) == (0.1, 0.9, 8, 0)
+    assert (row["floor"], row["ceiling"]) == (0.2, 1.0)
+    assert row["ci95_low"] < 0.525 < row["ci95_high"]
+
+
+def test_the_metrics_sampling_error_stands_apart_from_the_spread_over_training_seeds():
+    records = [record(seed=s, value=v) for s, v in enumerate((0.2, 0.8))]
+    for one, spread in zip(records, (0.03, 0.04), strict=True):
+        one.scores["kim"]["robust"]["sampling"] = {"repeats": 5, "score": spread}
+    table, models = board(records)
+    row = models.loc["ib-gan"]
+    assert row["sampling_sd"] == pytest.approx(np.sqrt((0.03**2 + 0.04**2) / 2))
+    assert row["sd"] == pytest.approx(0.6 / np.sqrt(2))
+    assert row["repeats"] == 5
+    shown = shown_text(table)
+    assert "± 0.035" in shown
+    assert "sampling" not in shown_text(board([record()])[0])
+
+
+def test_failures_and_divergences_are_counted_and_never_dropped():
+    finished = [record(seed=0, value=0.8), record(seed=1, value=0.6)]
+    _, models = board([*finished, record(seed=2, status="failed"), record(seed=3, status="diverged")])
+    row = models.loc["ib-gan"]
+    assert (row["seeds"], row["failures"]) == (2, 2)
+    assert row["mean"] == pytest.approx(0.7)
+    assert row["mean_failures_at_floor"] == pytest.approx((0.8 + 0.6 + 0.2 + 0.2) / 4)
+
+
+def test_a_model_that_only_failed_still_has_its_row():
+    _, models = board([record(), record("gan", status="failed")])
+    assert (models.loc["gan", "seeds"], models.loc["gan", "failures"]) == (0, 1)
+    assert models.loc["gan", "ci95"] == "no score"
+
+
+def test_a_study_in_which_all_trials_failed_still_has_its_rows():
+    _, models = board([record(status="failed"), record("gan", status="diverged")])
+    assert models["failures"].to_dict() == {"gan": 1, "ib-gan": 1}
+
+
+def test_no_interval_below_five_seeds():
+    _, models = board([record(seed=s) for s in range(4)])
+    assert models.loc["ib-gan", "ci95"] == "needs 5 seeds"
+    assert pd.isna(models.loc["ib-gan", "rank"])
+
+
+def test_models_whose_intervals_overlap_tie():
+    def seeds(model, middle):
+        return [record(model, s, middle + (s - 3) / 100) for s in range(7)]
+
+    _, models = board([*seeds("a", 0.90), *seeds("b", 0.895), *seeds("c", 0.50)])
+    assert models["rank"].to_dict() == {"a": 1, "b": 1, "c": 3}
+
+
+def test_a_lower_is_better_metric_ranks_the_other_way():
+    records = [record(m, s, v + s / 1000) for m, v in (("a", 0.9), ("b", 0.1)) for s in range(5)]
+    table, models = board(records, facts={"kim": MetricFacts(("score",), False, ("robust",))})
+    assert models["rank"].to_dict() == {"b": 1, "a": 2}
+    assert list(table["model"]).index("b") < list(table["model"]).index("a")
+
+
+@given(st.lists(st.floats(0, 1), min_size=5, max_size=40))
+def test_an_interval_holds_the_mean_and_is_the_same_twice(values):
+    array = np.array(values)
+    low, high = interval(array)
+    assert low - 1e-12 <= array.mean() <= high + 1e-12
+    assert (low, high) == interval(array)
+
+
+def test_the_interval_is_as_wide_as_theory_says():
+    values = np.random.default_rng(0).normal(size=400)
+    low, high = interval(values)
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
+
+
+def test_published_values_stand_beside_published_configurations_alone():
+    published = pd.DataFrame(
+        [["ib-gan", "dsprites", "dsprites", "kim", "robust", "score", 0.8, 0.07, 32, "a paper", ""]],
+        columns=PUBLISHED_COLUMNS,
+    )
+    _, models = board([record()], published)
+    assert models.loc["ib-gan", "published"] == 0.8
+    assert models.loc["ib-gan", "published_source"] == "a paper"
+    cited = published.assign(configuration=None, value=0.1)  # a paper's number for a setting that is none of ours
+    assert board([record()], pd.concat([published, cited]))[1].loc["ib-gan", "published"] == 0.8
+    _, models = board([record(configuration="small")], published)
+    assert pd.isna(models.loc["ib-gan", "published"])
+
+
+def test_the_cells_of_a_sweep_are_rows_of_their_own():
+    published = pd.DataFrame(
+        [["ib-gan", "dsprites", "dsprites", "kim", "robust", "score", 0.8, 0.07, 32, "a paper", ""]],
+        columns=PUBLISHED_COLUMNS,
+    )
+    cells = {"dsprites(beta=1)": 0.4, "dsprites(beta=4)": 0.6}
+    table, models = board(
+        [record(value=v, configuration=c, seed=s) for c, v in cells.items() for s in (0, 1)], published
+    )
+    assert dict(zip(models["configuration"], models["mean"], strict=True)) == pytest.approx(cells)
+    assert models["published"].isna().all()
+    [shown] = rich_tables(table)
+    assert {"ib-gan(beta=1)", "ib-gan(beta=4)"} <= set(shown.columns[0].cells)
+
+
+def test_mixed_numerics_are_said():
+    _, models = board([record(seed=0), record(seed=1, threads=2)])
+    assert models.loc["ib-gan", "numerics"].startswith("mixed: ")
+
+
+def test_a_skipped_metric_says_why():
+    _, models = board([record(value="one factor only")])
+    assert models.loc["ib-gan", "skipped"] == "one factor only"
+
+
+def test_reference_rows_show_floor_and_ceiling():
+    table, _ = board([record()])
+    means = table[table["code_source"] == "reference"].set_index("model")["mean"]
+    assert means.to_dict() == {"oracle codes": 1.0, "random codes": 0.2}
+
+
+def test_the_csv_has_all_columns_and_no_nan(tmp_path):
+    table, _ = board([record(seed=0), record("gan", status="failed")])
+    write_csv(table, tmp_path / "board.csv")
+    text = (tmp_path / "board.csv").read_text()
+    assert text.splitlines()[0] == ",".join(COLUMNS)
+    assert "nan" not in text.lower()
+    assert "<NA>" not in text
+    back = pd.read_csv(io.StringIO(text))
+    assert back["seeds"].dropna().tolist() == [1, 0]
+
+
+def test_tables_fit_a_hundred_columns():
+    table, _ = board([record(m, s, 0.123456) for m in ("ib-gan", "a-model-of-a-long-name") for s in range(6)])
+    assert max(map(len, shown_text(table).splitlines())) <= 100
+
+
+def test_a_swept_value_is_never_cut_off():
+    name = "small(lambda_od=20,lr=0.00123)"
+    table, _ = board([record("infogan-modified", s, 0.123456, configuration=name) for s in range(48)])
+    shown = "".join(
+        line.split("│")[2].strip() for line in shown_text(table).splitlines() if "infogan" in line or "=" in line
+    )
+    assert "infogan-modified(lambda_od=20,lr=0.00123)" in shown.replace(" ", "")
+
+
+def test_the_picture_shows_every_model_and_an_empty_table_draws_nothing(tmp_path):
+    from matplotlib.image import imread
+
+    records = [record(m, s, v + 0.01 * s) for m, v in (("ib-gan", 0.5), ("gan", 0.3)) for s in range(6)]
+    few, many = tmp_path / "few.png", tmp_path / "many.png"
+    write_picture(board(records[:2])[0], few)
+    write_picture(board(records)[0], many)
+    assert imread(many).shape[0] > imread(few).shape[0], "a row more for the second model"
+    write_picture(board([record(status="failed")])[0], tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+
+
+def shown_text(table: pd.DataFrame) -> str:
+    """The leaderboard as a terminal of 100 columns shows it."""
+    console = Console(width=100, file=io.StringIO())
+    for shown in rich_tables(table):
+        console.print(shown)
+    return console.file.getvalue()
+
+
+def test_no_records_give_an_empty_table():
+    assert leaderboard([], FACTS, {}, NOTHING).empty
+
+
+def test_the_papers_tables_are_readable_and_hold_ib_gans_score():
+
+    published = read_published(ROOT / "results" / "published")
+    row = published[(published["model"] == "ib-gan") & (published["metric"] == "factor-vae")].iloc[0]
+    assert (row["value"], row["spread"], row["seeds"]) == (0.80, 0.07, 32)
+    assert published["source"].notna().all()
+
+
+def test_a_published_table_without_its_columns_gets_a_sentence(tmp_path):
+    (tmp_path / "bad.csv").write_text("model,value\nx,1\n")
+    with pytest.raises(UserError, match=r"bad\.csv lacks the column 'configuration'"):
+        read_published(tmp_path)
+
+
+def test_a_virtual_dataset_says_which_part_of_it_was_scored():
+    table, models = board([record("gan").model_copy(update={"evaluated": (10, 5_120)})])
+    assert models.loc["gan", "evaluated"] == "10 of 5,120 images"
+    assert any("scored on 10 of 5,120 images" in str(shown.caption) for shown in rich_tables(table))
