@@ -129,7 +129,13 @@ def families(name: str) -> list[str]:
 
 
 def _variant(name: str) -> Any:
-    """The member of a family of datasets that this name stands for, such as `folder-cats`; None where there is none."""
+    """The member of a family of datasets that this name stands for, such as `folder-cats`; None where there is none.
+
+    Every dataset is a family with one member: its draft.
+    """
+    whole = name.removesuffix("-draft")
+    if whole != name and known_dataset(whole):
+        return importlib.import_module("disentangle_bench.datasets.draft").draft_of(get("dataset", whole))
     for family in families(name):
         found = get("dataset", family).variant(name.removeprefix(family + "-"))
         if found is not None:
