@@ -1,6 +1,7 @@
 # make quickstart   set up, train six small trials on Ray, print the leaderboard
 # make test         set up, then ruff, mypy and the test suite
 # make test-all     the same with the slow tests: learning checks and fault campaigns
+# make installed    build the wheel and the source archive, install the wheel elsewhere, try it there
 #
 # PYTHON=python3.12 chooses the interpreter; PIP_ARGS="..." passes options to pip.
 
@@ -9,11 +10,11 @@ PIP_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup quickstart test test-all lint clean
+.PHONY: setup quickstart test test-all installed lint clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,6s/^# \{0,1\}//p' Makefile
+	@sed -n '1,7s/^# \{0,1\}//p' Makefile
 
 setup: $(VENV)/.installed
 
@@ -39,5 +40,8 @@ test: lint
 test-all: lint
 	$(BIN)/pytest -m ''
 
+installed: setup
+	$(BIN)/python tests/installed.py
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

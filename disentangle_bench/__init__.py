@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from disentangle_bench.trials.finished import load_trial
 
 __all__ = ["load_trial"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:
