@@ -11,7 +11,9 @@ import pandas as pd
 from scipy import stats
 
 from disentangle_bench.boards.published import published_values
+from disentangle_bench.training.numerics import Numerics
 from disentangle_bench.trials.records import Record
+from disentangle_bench.trials.sweep import number
 
 MIN_SEEDS = 5  # below this an interval would pretend to know
 RESAMPLES = 2_000
@@ -19,16 +21,21 @@ CONFIDENCE = 0.95
 TOO_FEW = f"needs {MIN_SEEDS} seeds"
 
 GROUP = ["model", "configuration", "dataset", "code_source", "steps", "metric", "protocol", "key"]
+NUMERICS = list(Numerics.model_fields)  # device, threads, precision, mode, deterministic
 NUMBERS = [
     "mean", "sd", "median", "iqm", "ci95_low", "ci95_high", "min", "max", "sampling_sd", "mean_failures_at_floor",
     "floor", "ceiling",
 ]  # fmt: skip
+COUNTS = ["steps", "seeds", "repeats", "failures"]
 COLUMNS = [
-    "dataset", "metric", "protocol", "key", "rank", "model", "configuration", "steps", "code_source",
-    "mean", "sd", "median", "iqm", "ci95_low", "ci95_high", "ci95", "min", "max", "seeds", "sampling_sd", "repeats",
-    "failures",
-    "mean_failures_at_floor", "floor", "ceiling", "published", "published_spread", "published_source",
-    "numerics", "skipped", "evaluated",
+    "dataset", "metric", "protocol", "key", "better", "rank", "kind", "model", "configuration", "changes", "steps",
+    "code_source", "mean", "sd", "median", "iqm", "ci95_low", "ci95_high", "ci95", "min", "max", "seeds", "failures",
+    "mean_failures_at_floor", "sampling_sd", "repeats", "floor", "ceiling",
+    "published", "published_spread", "published_source", *NUMERICS, "skipped", "evaluated",
+]  # fmt: skip
+SEED_COLUMNS = [
+    "id", "dataset", "model", "configuration", "steps", "code_source", "seed", "status", "metric", "protocol", "key",
+    "value", "sampling_sd", "repeats", "skip",
 ]  # fmt: skip
 
 Ends = Mapping[tuple[str, str, str, int], Mapping[str, Mapping[str, float]]]
@@ -52,12 +59,16 @@ class MetricFacts:
 
 
 def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) -> pd.DataFrame:
-    """One row a trial × metric × protocol × key; `value` is missing where the trial failed or the metric skipped."""
+    """Single seeds: one row a trial × metric × protocol × key, with `SEED_COLUMNS` and what groups of them share.
+
+    `value` is missing where the trial failed or diverged (`status`) or the metric skipped (`skip` says why).
+    """
     asked = [(metric, protocol) for metric, fact in facts.items() for protocol in fact.protocols]
     criteria = selections(facts)
     rows = []
     for record in records:
         base = {
+            "id": record.id,
             "model": record.spec.model,
             "configuration": record.spec.configuration,
             "dataset": record.spec.dataset,
@@ -66,7 +77,8 @@ def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) ->
             "seed": record.spec.seed,
             "status": record.status,
             "code_width": record.code_width,
-            "numerics": str(record.spec.numerics),
+            "changes": ", ".join(f"{field}={number(value)}" for field, value in record.spec.changes().items()),
+            **{name: str(value) for name, value in record.spec.numerics},
         }
         for column, (name, protocol) in criteria.items():
             base[column] = record.scores.get(name, {}).get(protocol, {}).get("score")
@@ -86,6 +98,11 @@ def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) ->
     return pd.DataFrame(rows)
 
 
+def seed_scores(records: Iterable[Record], facts: Mapping[str, MetricFacts]) -> pd.DataFrame:
+    """The table of single seeds, `SEED_COLUMNS`, in the leaderboard's order of metrics; for statistics of one's own."""
+    return scores_frame(records, facts).reindex(columns=SEED_COLUMNS)
+
+
 def sampled(record: Record) -> str:
     """Which part of a virtual dataset was encoded and scored, in words; "" where all of it was."""
     if record.evaluated is None or record.evaluated[0] == record.evaluated[1]:
@@ -96,7 +113,11 @@ def sampled(record: Record) -> str:
 def selections(facts: Mapping[str, MetricFacts]) -> dict[str, tuple[str, str]]:
     """The columns that hold the score of the seed that a comparison ranks first, and the comparison's protocol."""
     chosen = {name: fact.protocols for name, fact in facts.items() if fact.comparison}
-    return {f"by {name}/{protocol}": (name, protocol) for name, protocols in chosen.items() for protocol in protocols}
+    return {
+        f"selected_by_{name}_{protocol}".replace("-", "_"): (name, protocol)
+        for name, protocols in chosen.items()
+        for protocol in protocols
+    }
 
 
 def leaderboard(
@@ -104,15 +125,22 @@ def leaderboard(
 ) -> pd.DataFrame:
     """One row a model × dataset × metric × protocol × key, in `COLUMNS`' order, best mean first.
 
-    mean, sd (n − 1), median, iqm (mean of the middle half) and min..max are over the finished seeds. sampling_sd is
-    the metric's own sampling error on one encoder: the root mean square, over the trials, of the standard deviation
-    over the metric's `repeats` seeds; sd contains it. `failures` counts
-    crashed and diverged ones, and `mean_failures_at_floor` takes each of those at the chance floor. ci95 is the
-    percentile bootstrap interval of the mean (2,000 resamples, fixed seed), given from 5 seeds on. `rank` is one more
-    than the number of models whose interval lies wholly above, so overlapping intervals tie. Rows `oracle codes` and
-    `random codes`, or `real images` and `noise`, show the ceiling and the floor themselves. For each comparison of
-    seeds there is one more column: the score of the one seed that it ranks first, a selection that needs no labels.
-    `evaluated` says which part of a virtual dataset was scored. Empty cells have no value: nothing is NaN in the CSV.
+    better: `higher` or `lower`, of this metric's scores. kind: `model`; or `reference`, for the rows that show the
+    ceiling and the floor themselves (`oracle codes` and `random codes`, or `real images` and `noise`).
+    changes: the fields in which a configuration differs from the one that its name begins with.
+    mean, sd (n − 1), median, iqm (mean of the middle half), min, max: over the finished seeds, `seeds` of them.
+    ci95_low, ci95_high: the percentile bootstrap interval of the mean (2,000 resamples, fixed seed), from 5 seeds on;
+    ci95: the same as text, or why there is none. rank: one more than the number of models of the same score whose
+    interval lies wholly above; so those that overlap the best's tie with it. Missing where there is no interval.
+    failures: crashed and diverged seeds; mean_failures_at_floor takes each of those at the chance floor.
+    sampling_sd: the metric's own sampling error on one encoder: the root mean square, over the trials, of the standard
+    deviation over the metric's `repeats` seeds; sd contains it.
+    floor, ceiling: the scores of random codes and of the true factors on this dataset.
+    published, published_spread, published_source: a paper's number for this very configuration.
+    device, threads, precision, mode, deterministic: how the arithmetic was done; `mixed: ...` where seeds differ in it.
+    skipped: why there is no score. evaluated: which part of a dataset was scored, where that is not all.
+    selected_by_...: for each comparison of seeds, the score of the one seed that it ranks first, which needs no labels.
+    Empty cells have no value: nothing is NaN in the CSV. The columns in `COUNTS` are never empty.
     """
     frame = scores_frame(records, facts)
     by = list(selections(facts))
@@ -120,9 +148,22 @@ def leaderboard(
         return pd.DataFrame(columns=[*COLUMNS, *by])
     rows = [summary(dict(zip(GROUP, names, strict=True)), group, ends, by) for names, group in frame.groupby(GROUP)]
     table = pd.DataFrame(rows).reindex(
-        columns=[*GROUP, *NUMBERS, *by, "seeds", "repeats", "failures", "ci95", "numerics", "skipped", "evaluated"]
+        columns=[
+            *GROUP,
+            *NUMBERS,
+            *by,
+            "changes",
+            "seeds",
+            "repeats",
+            "failures",
+            "ci95",
+            *NUMERICS,
+            "skipped",
+            "evaluated",
+        ]
     )
     table[[*NUMBERS, *by]] = table[[*NUMBERS, *by]].astype(np.float64)
+    table["kind"] = "model"
     table = pd.concat([table, reference_rows(table, facts)], ignore_index=True)
     table = table.merge(
         published_values(published), how="left", on=["model", "configuration", "metric", "protocol", "key", "dataset"]
@@ -131,8 +172,8 @@ def leaderboard(
     table["rank"] = ranks(table)
     order = table["mean"].where(table["higher"], -table["mean"])
     table = table.assign(order=-order).sort_values(["dataset", "metric", "protocol", "key", "order", "model"])
-    whole = dict.fromkeys(("steps", "seeds", "repeats", "failures"), "Int64")
-    return table.reindex(columns=[*COLUMNS, *by]).astype(whole).reset_index(drop=True)
+    table["better"] = np.where(table["higher"], "higher", "lower")
+    return table.reindex(columns=[*COLUMNS, *by]).astype(dict.fromkeys(COUNTS, "int64")).reset_index(drop=True)
 
 
 def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends, by: list[str]) -> dict[str, Any]:
@@ -145,13 +186,14 @@ def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends, by: list[str
         ends.get((names["dataset"], names["metric"], names["protocol"], int(widths.iloc[0])), {}) if len(widths) else {}
     )
     floor = end.get(names["key"], {}).get("floor")
-    numerics = sorted(set(group["numerics"]))
     row: dict[str, Any] = names | {
         "seeds": len(values),
         "failures": failures,
         "floor": floor,
         "ceiling": end.get(names["key"], {}).get("ceiling"),
-        "numerics": numerics[0] if len(numerics) == 1 else f"mixed: {'; '.join(numerics)}",
+        "repeats": 0,
+        "changes": group["changes"].iloc[0],
+        **{name: one_or_mixed(group[name]) for name in NUMERICS},
         "skipped": next((reason for reason in finished["skip"] if reason), ""),
         "evaluated": next((part for part in group["evaluated"] if part), ""),
         "ci95": "no score",
@@ -165,6 +207,7 @@ def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends, by: list[str
         "min": values.min(),
         "max": values.max(),
         "ci95": TOO_FEW,
+        "repeats": 1,
     }
     if len(values) > 1:
         row["sd"] = values.std(ddof=1)
@@ -183,6 +226,12 @@ def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends, by: list[str
     return row
 
 
+def one_or_mixed(values: pd.Series) -> str:
+    """The value that all share, or `mixed: ` and all that occur."""
+    found = sorted(set(values))
+    return found[0] if len(found) == 1 else f"mixed: {', '.join(found)}"
+
+
 def interval(values: np.ndarray) -> tuple[float, float]:
     """The 95 % percentile bootstrap interval of the mean of values (n,); the same values give the same interval."""
     result = stats.bootstrap(
@@ -199,9 +248,11 @@ def reference_rows(table: pd.DataFrame, facts: Mapping[str, MetricFacts]) -> pd.
         for model, end in zip(facts[group["metric"].iloc[0]].ends, ("ceiling", "floor"), strict=True):
             rows.append(
                 dict(zip(["dataset", "metric", "protocol", "key"], names, strict=True))
-                | {"model": model, "configuration": "", "code_source": "reference", "mean": group[end].iloc[0]}
-                | {"ci95": "reference", "numerics": "", "skipped": "", "floor": group["floor"].iloc[0]}
-                | {"ceiling": group["ceiling"].iloc[0]}
+                | {"kind": "reference", "model": model, "configuration": "", "changes": "", "code_source": "reference"}
+                | {"mean": group[end].iloc[0], "floor": group["floor"].iloc[0], "ceiling": group["ceiling"].iloc[0]}
+                | {"ci95": "reference", "skipped": "", "evaluated": ""}
+                | dict.fromkeys(COUNTS, 0)
+                | dict.fromkeys(NUMERICS, "")
             )
     return pd.DataFrame(rows)
 

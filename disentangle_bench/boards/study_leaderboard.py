@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from disentangle_bench import registry
-from disentangle_bench.boards.leaderboard import MetricFacts, leaderboard
+from disentangle_bench.boards.leaderboard import MetricFacts, leaderboard, seed_scores
 from disentangle_bench.boards.published import published_folder, read_published
 from disentangle_bench.contracts import Dataset, ImageMetric, Progress, silent
 from disentangle_bench.display import Bar
@@ -22,8 +22,8 @@ ALONE = "it compares two finished seeds or more"
 
 def study_leaderboard(
     study: Study, workspace: Workspace, data: Mapping[str, Dataset], progress: Progress = silent
-) -> pd.DataFrame:
-    """The leaderboard of a study's records, its metrics in the study's order.
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The leaderboard of a study's records, and the table of their single seeds; metrics in the study's order.
 
     Floors and ceilings are computed once and kept under `results/runs`.
     """
@@ -53,7 +53,8 @@ def study_leaderboard(
     table = leaderboard(records, facts, ends, read_published(published_folder(workspace.results)))
     order = {pair: i for i, pair in enumerate((name, p) for name, fact in facts.items() for p in fact.protocols)}
     place = pd.Series([order[pair] for pair in zip(table["metric"], table["protocol"], strict=True)], dtype="int64")
-    return table.assign(place=place).sort_values(["dataset", "place"], kind="stable").drop(columns="place")
+    table = table.assign(place=place).sort_values(["dataset", "place"], kind="stable").drop(columns="place")
+    return table, seed_scores(records, facts)
 
 
 def add_comparisons(records: list[Record], study: Study, workspace: Workspace) -> None:

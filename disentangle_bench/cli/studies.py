@@ -78,12 +78,15 @@ def show_leaderboard(study: Any, place: Any, data: Any, path: Path | None = None
     from disentangle_bench.boards.tables import rich_tables, write_csv
 
     with Bar("floors and ceilings") as progress:
-        table = study_leaderboard(study, place, data, progress)
+        table, seeds = study_leaderboard(study, place, data, progress)
     path = path or place.study(study.name) / "leaderboard.csv"
     write_csv(table, path)
-    write_picture(table, path.with_suffix(".png"))
-    for shown in rich_tables(table):
+    singles = path.with_name("scores.csv" if path.stem == "leaderboard" else f"{path.stem}-scores.csv")
+    write_csv(seeds, singles, digits=None)
+    drawn = write_picture(table, seeds, path.with_suffix(".png"))
+    for shown in rich_tables(table, console().width):
         console().print(shown)
     if study.description:
         console().print(study.description.strip(), markup=False)
-    console().print(f"leaderboard  {path}, and a picture beside it", markup=False)
+    beside = ", and a picture beside it" if drawn else ""
+    console().print(f"leaderboard  {path}{beside}\nscores       {singles}, of each seed", markup=False)

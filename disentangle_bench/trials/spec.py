@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from disentangle_bench import registry
+from disentangle_bench.errors import UserError
 from disentangle_bench.evaluation.codes import CODE_FORMAT
 from disentangle_bench.models.base import Model, ModelConfig
 from disentangle_bench.settings import validated
@@ -50,6 +51,19 @@ class TrialSpec(BaseModel):
     def without_seed(self) -> dict[str, Any]:
         """This specification but for its seed: what the trials of one cell have in common."""
         return self.model_dump(mode="json", exclude={"seed"})
+
+    def changes(self) -> dict[str, Any]:
+        """The fields in which this trial's configuration differs from the one that its name begins with.
+
+        Empty, too, where that can't be known: the model, or a configuration of this name, is not at hand.
+        """
+        try:
+            cls: type[Model] = registry.get("model", self.model)
+        except UserError:  # a plugin's, of which only the record is here
+            return {}
+        named = cls.configurations.get(self.configuration.removesuffix("-changed").partition("(")[0])
+        before = named.model_dump(mode="json") if named is not None else self.config
+        return {field: value for field, value in self.config.items() if field in before and before[field] != value}
 
     def typed_config(self) -> ModelConfig:
         """The model's configuration as its own type."""

@@ -9,11 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from disentangle_bench.boards.leaderboard import COLUMNS, MetricFacts, interval, leaderboard
-from disentangle_bench.boards.picture import write_picture
+from disentangle_bench.boards.leaderboard import (
+    COLUMNS,
+    COUNTS,
+    SEED_COLUMNS,
+    MetricFacts,
+    interval,
+    leaderboard,
+    seed_scores,
+)
+from disentangle_bench.boards.picture import draw_panel, write_picture
 from disentangle_bench.boards.published import PUBLISHED_COLUMNS, read_published
 from disentangle_bench.boards.tables import rich_tables, write_csv
 from disentangle_bench.errors import UserError
+from disentangle_bench.models.ib_gan import IBGAN
 from disentangle_bench.training.numerics import Numerics
 from disentangle_bench.trials.records import Record
 from disentangle_bench.trials.spec import TrialSpec
@@ -154,8 +163,9 @@ def test_the_cells_of_a_sweep_are_rows_of_their_own():
 
 
 def test_mixed_numerics_are_said():
-    _, models = board([record(seed=0), record(seed=1, threads=2)])
-    assert models.loc["ib-gan", "numerics"].startswith("mixed: ")
+    table, models = board([record(seed=0), record(seed=1, threads=2)])
+    assert models.loc["ib-gan", ["device", "threads"]].tolist() == ["cpu", "mixed: 1, 2"]
+    assert "seeds were computed differently: threads" in shown_text(table)
 
 
 def test_a_skipped_metric_says_why():
@@ -177,7 +187,11 @@ def test_the_csv_has_all_columns_and_no_nan(tmp_path):
     assert "nan" not in text.lower()
     assert "<NA>" not in text
     back = pd.read_csv(io.StringIO(text))
-    assert back["seeds"].dropna().tolist() == [1, 0]
+    assert (back[COUNTS].dtypes == "int64").all(), "reference rows turn no count into a float"
+    models = back[back["kind"] == "model"]
+    assert models["seeds"].tolist() == [1, 0]
+    assert set(back[back["kind"] == "reference"]["model"]) == {"oracle codes", "random codes"}
+    assert all(column.isidentifier() for column in back.columns)
 
 
 def test_tables_fit_a_hundred_columns():
@@ -194,22 +208,84 @@ def test_a_swept_value_is_never_cut_off():
     assert "infogan-modified(lambda_od=20,lr=0.00123)" in shown.replace(" ", "")
 
 
+def picture(records, path):
+    return write_picture(board(records)[0], seed_scores(records, FACTS), path)
+
+
 def test_the_picture_shows_every_model_and_an_empty_table_draws_nothing(tmp_path):
     from matplotlib.image import imread
 
     records = [record(m, s, v + 0.01 * s) for m, v in (("ib-gan", 0.5), ("gan", 0.3)) for s in range(6)]
     few, many = tmp_path / "few.png", tmp_path / "many.png"
-    write_picture(board(records[:2])[0], few)
-    write_picture(board(records)[0], many)
+    assert picture(records[:2], few)
+    assert picture(records, many)
     assert imread(many).shape[0] > imread(few).shape[0], "a row more for the second model"
-    write_picture(board([record(status="failed")])[0], tmp_path / "none.png")
+    assert not picture([record(status="failed")], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
 
 
-def shown_text(table: pd.DataFrame) -> str:
-    """The leaderboard as a terminal of 100 columns shows it."""
-    console = Console(width=100, file=io.StringIO())
-    for shown in rich_tables(table):
+@pytest.mark.parametrize(("seeds", "whiskers"), [(4, 0), (6, 1)])
+def test_whiskers_are_intervals_and_nothing_else(seeds, whiskers):
+    """Four seeds have no interval; their spread must not look like one."""
+    from matplotlib.container import ErrorbarContainer
+    from matplotlib.figure import Figure
+
+    records = [record(seed=s, value=0.5 + 0.01 * s) for s in range(seeds)]
+    table, _ = board(records)
+    axis = Figure().subplots()
+    draw_panel(axis, table[table["kind"] == "model"], seed_scores(records, FACTS))
+    assert sum(isinstance(each, ErrorbarContainer) for each in axis.containers) == whiskers
+    dots = axis.collections[0].get_offsets()[:, 0]
+    assert dots.tolist() == pytest.approx([0.5 + 0.01 * s for s in range(seeds)])
+    assert {"one seed", "mean of the seeds", "floor", "ceiling"} <= set(axis.get_legend_handles_labels()[1])
+
+
+def test_a_score_that_is_better_when_lower_says_so():
+    table, _ = board([record()], facts={"kim": MetricFacts(("score",), False, ("robust",))})
+    assert table["better"].unique().tolist() == ["lower"]
+    assert "kim · robust · lower is better" in shown_text(table)
+    assert "better" not in shown_text(board([record()])[0])
+
+
+def test_single_seeds_are_a_table_of_their_own(tmp_path):
+    records = [record(seed=1, value=0.25), record(seed=2, status="failed"), record(seed=3, value="one factor only")]
+    table = seed_scores(records, FACTS)
+    assert list(table.columns) == SEED_COLUMNS
+    assert table["id"].tolist() == [each.id for each in records]
+    assert table["status"].tolist() == ["finished", "failed", "finished"]
+    assert table["value"].isna().tolist() == [False, True, True]
+    assert table["skip"].tolist() == ["", "", "one factor only"]
+    write_csv(table, tmp_path / "scores.csv", digits=17)
+    assert pd.read_csv(tmp_path / "scores.csv")["value"].dropna().tolist() == [0.25]
+
+
+def test_what_was_changed_in_a_configuration_is_said():
+    published = IBGAN.configurations["dsprites"].model_dump(mode="json")
+    changed = record(configuration="dsprites-changed")
+    spec = changed.spec.model_copy(update={"config": published | {"beta": 4.0, "steps": 20}})
+    table, models = board([changed.model_copy(update={"spec": spec})])
+    assert set(models.loc["ib-gan", "changes"].split(", ")) == {"steps=20", "beta=4"}
+    assert f"ib-gan: dsprites with {models.loc['ib-gan', 'changes']}" in shown_text(table)
+    unknown = changed.model_copy(update={"spec": spec.model_copy(update={"model": "of-a-plugin"})})
+    assert board([unknown])[1]["changes"].tolist() == [""]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_a_narrow_terminal_loses_columns_before_digits(width):
+    records = [record(m, s, 0.123456) for m in ("ib-gan", "infogan-modified") for s in range(6)]
+    for each in records:
+        each.scores["kim"]["robust"]["sampling"] = {"repeats": 3, "score": 0.012}
+    text = shown_text(board(records)[0], width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "0.123 ± 0.000" in text
+    assert "…" not in text
+    assert ("codes from" in text) == (width == 100)
+
+
+def shown_text(table: pd.DataFrame, width: int = 100) -> str:
+    """The leaderboard as a terminal shows it."""
+    console = Console(width=width, file=io.StringIO())
+    for shown in rich_tables(table, width):
         console.print(shown)
     return console.file.getvalue()
 
