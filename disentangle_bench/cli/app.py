@@ -15,8 +15,10 @@ from disentangle_bench.cli.run import run
 from disentangle_bench.cli.studies import leaderboard, status
 from disentangle_bench.cli.trials import score, traverse
 from disentangle_bench.cli.tune import tune
+from disentangle_bench.cli.why import why
 from disentangle_bench.display import console
 from disentangle_bench.errors import UserError
+from disentangle_bench.plugins import fault
 
 app = typer.Typer(
     help="Train GANs and VAEs over many seeds, score their disentanglement, publish leaderboards.",
@@ -42,13 +44,13 @@ def common(
     """What stands before any command."""
 
 
-for command in (run, tune, status, score, leaderboard, traverse, check, models, metrics):  # as --help lists them
+for command in (run, tune, status, score, leaderboard, traverse, why, check, models, metrics):  # as --help lists them
     app.command()(command)
 app.add_typer(datasets_app, name="datasets")
 
 
 def main() -> None:
-    """The entry point: turns a `UserError` into its sentence."""
+    """The entry point: turns a `UserError`, or a fault in a plugin's own code, into its sentence."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ± still gets its table
@@ -56,6 +58,12 @@ def main() -> None:
         app()
     except UserError as error:
         sys.stderr.write(f"Error: {error}\n")
+        sys.exit(2)
+    except Exception as error:
+        told = fault(error)
+        if told is None:
+            raise  # a fault of ours, with its traceback
+        sys.stderr.write(f"Error: {told}\n")
         sys.exit(2)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from disentangle_bench.cli.options import Data, Plugins, Results, pack_size, workspace
 from disentangle_bench.cli.studies import show_leaderboard, study_data
+from disentangle_bench.cli.why import tell_failures
 from disentangle_bench.display import Bar, console, duration
 from disentangle_bench.errors import UserError
 
@@ -48,6 +49,7 @@ def run(
     from disentangle_bench.studies.cluster import LaunchOptions
     from disentangle_bench.studies.config import load_study
     from disentangle_bench.studies.launch import launch
+    from disentangle_bench.studies.soundness import without_faulty_plugins
 
     together = pack_size(pack)
     place = workspace(results, data_root, plugin)
@@ -61,9 +63,14 @@ def run(
         data = studies.load_datasets(config, place, progress)
     if local and (address or gpus is not None or concurrent):
         raise UserError("--local runs one trial after the other without Ray; drop --address, --gpus and --concurrent.")
+    config, faults = without_faulty_plugins(config, data)
+    mistakes = [str(fault) for fault in faults]
+    tell(mistakes)
     if dry_run:
         study = studies.plan(config, place, data)
         print_plan(study, place, study_data(study, place))
+        if mistakes:
+            raise typer.Exit(2)
         return
     with place.lock_of(place.study(config.name)):  # two commands that extend one study both count
         study = studies.plan(config, place, data)
@@ -77,11 +84,10 @@ def run(
         sys.stderr.write(f"Note: {done} trials are done and are not scored along their training again.\n")
     how = ", starting Ray" if trials and not local else ""
     console().print(f"{study.name}: {len(study.trials)} trials, {done} done, {len(trials)} to run{how}", markup=False)
-    mistakes: list[str] = []
     if trials:
         where = LaunchOptions(local, address, gpus, concurrent, together)
         try:
-            mistakes = launch(trials, place, study.options(tensorboard, retries), where)
+            mistakes += launch(trials, place, study.options(tensorboard, retries), where)
         except KeyboardInterrupt:
             sys.stderr.write("\nInterrupted. Nothing is lost: the same command goes on from the last checkpoints.\n")
             raise typer.Exit(130) from None
@@ -92,16 +98,20 @@ def run(
     )
     states = studies.count_states(study, place)
     missing = len(study.trials) - states["finished"] - states["diverged"] - states["failed"]
-    for mistake in mistakes:
-        sys.stderr.write(f"Error: {mistake}\n")
+    tell_failures(study, place)
+    tell(mistakes)
     if mistakes:
         raise typer.Exit(2)
-    if states["failed"]:
-        sys.stderr.write(f"{states['failed']} trials crashed; their records say where. Run again to try again.\n")
     if missing:
         sys.stderr.write(f"{missing} trials have no record under {place.results}; do all workers share that folder?\n")
     if states["failed"] or missing:
         raise typer.Exit(1)
+
+
+def tell(mistakes: list[str]) -> None:
+    """Say on stderr what only the user can mend."""
+    for mistake in mistakes:
+        sys.stderr.write(f"Error: {mistake}\n")
 
 
 def print_plan(study: Any, place: Any, data: Any) -> None:

@@ -1,0 +1,73 @@
+"""Whether a plugin's model is complete: looked at before anything is built of it, and before it is trained."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from disentangle_bench.errors import PluginError
+from disentangle_bench.models.base import Model, ModelConfig, Player
+from disentangle_bench.plugins import called, file_of, is_plugin
+
+
+def refuse_incomplete(cls: type[Model]) -> None:
+    """Raise `PluginError` where a plugin's class lacks what every model declares; the suite's own are tested for it."""
+    if not is_plugin(cls):
+        return
+    for field in ("name", "paper", "code_source"):
+        value = getattr(cls, field, None)
+        refuse(cls, isinstance(value, str) and value, f"set the class attribute `{field}` to a text; it is {value!r}")
+    config = getattr(cls, "Config", None)
+    derived = inspect.isclass(config) and issubclass(config, ModelConfig)
+    refuse(cls, derived, f"set `Config` to a subclass of ModelConfig; it is {config!r}")
+    known = getattr(cls, "configurations", None)
+    some = isinstance(known, Mapping) and known
+    refuse(
+        cls, some, "set `configurations` to one or more by name, such as {'small': MyConfig()}; it is " + repr(known)
+    )
+    for name, each in dict(known or {}).items():
+        fits = config is not None and isinstance(each, config)
+        refuse(cls, fits, f"configuration '{name}' must be an instance of its `Config`; it is a {type(each).__name__}")
+    missing = sorted(getattr(cls, "__abstractmethods__", ()))
+    refuse(cls, not missing, f"define {', '.join(f'`{name}`' for name in missing)}; they are missing")
+    phases = [phase for phase in cls.phases if not callable(getattr(cls, phase, None))]
+    refuse(cls, not phases, f"define `{''.join(phases[:1])}`, which `phases` names")
+    own = cls.phases != ("losses",) or cls.losses is not Model.losses
+    refuse(cls, own, "define `losses`, or name other methods in `phases`")
+
+
+def refuse(cls: type[Model], right: Any, what: str) -> None:
+    """Raise `PluginError`, naming the class and its line, unless something is right."""
+    if not right:
+        raise PluginError(f"{called(cls)} is incomplete: {what}.{look(cls)}")
+
+
+def look(cls: type[Model]) -> str:
+    """Which command tells more of a plugin's class."""
+    file = file_of(cls)
+    return f" `disentangle-bench check {file.name}` looks at the whole of it." if file is not None else ""
+
+
+def refuse_unbuilt(cls: type[Model], model: Any) -> None:
+    """Raise `PluginError` where a plugin's constructor left out that of its base class."""
+    refuse(cls, "_modules" in vars(model), "call `super().__init__(config, image_shape)` first in its constructor")
+
+
+def refuse_players(cls: type[Model], players: Any) -> None:
+    """Raise `PluginError` unless these are players by name."""
+    right = isinstance(players, Mapping) and players and all(isinstance(each, Player) for each in players.values())
+    refuse(cls, right, f"`players` must give {{name: Player(parameters, optimiser)}}, not {short(players)}")
+
+
+def refuse_codes(cls: type[Model], codes: Any, count: int) -> None:
+    """Raise `PluginError` unless these are codes (count, D)."""
+    right = isinstance(codes, Tensor) and codes.ndim == 2 and len(codes) == count
+    refuse(cls, right, f"`encode` must give a tensor (N, D), one row an image, not {short(codes)}")
+
+
+def short(value: Any) -> str:
+    """What a value is, for a message."""
+    return f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
