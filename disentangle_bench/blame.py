@@ -38,6 +38,8 @@ def frames_of(error: BaseException) -> list[FrameSummary]:
 
 def belongs(name: str, file: Path) -> bool:
     """Whether a frame's file is a plugin's file, or one beside it; of a package's `__init__.py`, or one below it."""
+    if name.startswith("<"):  # of Python itself
+        return False
     path = Path(name).resolve()
     below = file.parent in path.parents if file.name == "__init__.py" else path.parent == file.parent
     return path == file or (below and path.parent.name not in INSTALLED)

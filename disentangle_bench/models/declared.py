@@ -32,11 +32,11 @@ def refuse_incomplete(cls: type[Model]) -> None:
         fits = config is not None and isinstance(each, config)
         refuse(cls, fits, f"configuration '{name}' must be an instance of its `Config`; it is a {type(each).__name__}")
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
-    refuse(cls, not missing, f"define {', '.join(f'`{name}`' for name in missing)}; they are missing")
+    refuse(cls, not missing, f"it does not define {', '.join(f'`{name}`' for name in missing)}")
     phases = [phase for phase in cls.phases if not callable(getattr(cls, phase, None))]
-    refuse(cls, not phases, f"define `{''.join(phases[:1])}`, which `phases` names")
+    refuse(cls, not phases, f"it does not define `{''.join(phases[:1])}`, which `phases` names")
     own = cls.phases != ("losses",) or cls.losses is not Model.losses
-    refuse(cls, own, "define `losses`, or name other methods in `phases`")
+    refuse(cls, own, "it does not define `losses`, nor names other methods in `phases`")
 
 
 def refuse(cls: type[Model], right: Any, what: str) -> None:
@@ -60,6 +60,18 @@ def refuse_players(cls: type[Model], players: Any) -> None:
     """Raise `PluginError` unless these are players by name."""
     right = isinstance(players, Mapping) and players and all(isinstance(each, Player) for each in players.values())
     refuse(cls, right, f"`players` must give {{name: Player(parameters, optimiser)}}, not {short(players)}")
+
+
+def refuse_losses(cls: type[Model], phase: str, losses: Any, players: Mapping[str, Player]) -> None:
+    """Raise `PluginError` unless a phase gave a loss each, one number that depends on parameters, of known players."""
+    if not isinstance(losses, Mapping):
+        refuse(cls, False, f"`{phase}` must give {{player: loss}}, not {short(losses)}")
+    for name, loss in losses.items():
+        if name not in players:
+            refuse(cls, False, f"`{phase}` gives a loss for {name!r}, but `players` names {', '.join(players)}")
+        if not isinstance(loss, Tensor) or loss.ndim or not loss.requires_grad:
+            what = "one number that depends on its parameters"
+            refuse(cls, False, f"`{phase}` must give for '{name}' {what}, not {short(loss)}")
 
 
 def refuse_codes(cls: type[Model], codes: Any, count: int) -> None:

@@ -23,7 +23,10 @@ def rehearse(
     if not is_plugin(cls):
         return
     with torch.random.fork_rng(devices=[]):
-        refuse_players(cls, guarded(cls, "`players`", model.players))
+        players = guarded(cls, "`players`", model.players)
+        refuse_players(cls, players)
+        for name, player in players.items():
+            guarded(cls, f"the optimiser of '{name}'", player.optimiser, player.parameters)
         if device == "cpu":
             codes_and_images(cls, model, image_shape)
 
