@@ -41,19 +41,27 @@ def plugin_name(item: Any) -> str | None:
     return file.name if file is not None else None
 
 
-def called(item: Any) -> str:
-    """A plugin's class or metric as messages name it: `the model 'my-vae' (my_model.py:24)`."""
-    target = getattr(item, "compute", item)
-    kind = getattr(item, "registered_as", "metric")
-    name = getattr(item, "name", getattr(target, "__name__", repr(target)))
-    file = file_of(item)
+def line_of(target: Any) -> str:
+    """Where a class or a function is defined: `my_model.py:24`; "" where Python doesn't know."""
+    file = file_of(target)
     if file is None:
-        return f"the {kind} '{name}'"
+        return ""
     try:
-        line = f":{inspect.getsourcelines(target)[1]}"
+        return f"{shown(file)}:{inspect.getsourcelines(getattr(target, 'compute', target))[1]}"
     except (OSError, TypeError):  # the file is another by now
-        line = ""
-    return f"the {kind} '{name}' ({shown(file)}{line})"
+        return shown(file)
+
+
+def called(item: Any, method: str = "") -> str:
+    """A plugin's class or metric as messages name it: `the model 'my-vae' (my_model.py:24)`.
+
+    method: whose line is named, where the plugin defines it itself.
+    """
+    kind = getattr(item, "registered_as", "metric")
+    name = getattr(item, "name", getattr(item, "__name__", repr(item)))
+    own = getattr(item, method, None) if method else None
+    where = line_of(own if own is not None and file_of(own) == file_of(item) else item)
+    return f"the {kind} '{name}'" + (f" ({where})" if where else "")
 
 
 def remedy(error: BaseException) -> str:

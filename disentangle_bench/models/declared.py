@@ -1,4 +1,4 @@
-"""Whether a plugin's model is complete: looked at before anything is built of it, and before it is trained."""
+"""Whether a model keeps its contract, as a plugin's may not: what its class declares, and what its methods give."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from torch import Tensor
 
 from disentangle_bench.errors import PluginError
 from disentangle_bench.models.base import Model, ModelConfig, Player
-from disentangle_bench.plugins import called, file_of, is_plugin
+from disentangle_bench.plugins import called
 
 
 def refuse_incomplete(cls: type[Model]) -> None:
-    """Raise `PluginError` where a plugin's class lacks what every model declares; the suite's own are tested for it."""
-    if not is_plugin(cls):
-        return
+    """Raise `PluginError` where a class lacks what every model declares."""
     for field in ("name", "paper", "code_source"):
         value = getattr(cls, field, None)
         refuse(cls, isinstance(value, str) and value, f"set the class attribute `{field}` to a text; it is {value!r}")
@@ -39,45 +37,44 @@ def refuse_incomplete(cls: type[Model]) -> None:
     refuse(cls, own, "it does not define `losses`, nor names other methods in `phases`")
 
 
-def refuse(cls: type[Model], right: Any, what: str) -> None:
-    """Raise `PluginError`, naming the class and its line, unless something is right."""
+def refuse(cls: type[Model], right: Any, what: str, method: str = "") -> None:
+    """Raise `PluginError`, naming the class, and its line or that of its method, unless something is right."""
     if not right:
-        raise PluginError(f"{called(cls)} is incomplete: {what}.{look(cls)}")
-
-
-def look(cls: type[Model]) -> str:
-    """Which command tells more of a plugin's class."""
-    file = file_of(cls)
-    return f" `disentangle-bench check {file.name}` looks at the whole of it." if file is not None else ""
+        raise PluginError(f"{called(cls, method)} breaks its contract: {what}.")
 
 
 def refuse_unbuilt(cls: type[Model], model: Any) -> None:
     """Raise `PluginError` where a plugin's constructor left out that of its base class."""
-    refuse(cls, "_modules" in vars(model), "call `super().__init__(config, image_shape)` first in its constructor")
+    refuse(
+        cls,
+        "_modules" in vars(model),
+        "call `super().__init__(config, image_shape)` first in its constructor",
+        "__init__",
+    )
 
 
 def refuse_players(cls: type[Model], players: Any) -> None:
     """Raise `PluginError` unless these are players by name."""
     right = isinstance(players, Mapping) and players and all(isinstance(each, Player) for each in players.values())
-    refuse(cls, right, f"`players` must give {{name: Player(parameters, optimiser)}}, not {short(players)}")
+    refuse(cls, right, f"`players` must give {{name: Player(parameters, optimiser)}}, not {short(players)}", "players")
 
 
 def refuse_losses(cls: type[Model], phase: str, losses: Any, players: Mapping[str, Player]) -> None:
     """Raise `PluginError` unless a phase gave a loss each, one number that depends on parameters, of known players."""
     if not isinstance(losses, Mapping):
-        refuse(cls, False, f"`{phase}` must give {{player: loss}}, not {short(losses)}")
+        refuse(cls, False, f"`{phase}` must give {{player: loss}}, not {short(losses)}", phase)
     for name, loss in losses.items():
         if name not in players:
-            refuse(cls, False, f"`{phase}` gives a loss for {name!r}, but `players` names {', '.join(players)}")
+            refuse(cls, False, f"`{phase}` gives a loss for {name!r}, but `players` names {', '.join(players)}", phase)
         if not isinstance(loss, Tensor) or loss.ndim or not loss.requires_grad:
             what = "one number that depends on its parameters"
-            refuse(cls, False, f"`{phase}` must give for '{name}' {what}, not {short(loss)}")
+            refuse(cls, False, f"`{phase}` must give for '{name}' {what}, not {short(loss)}", phase)
 
 
 def refuse_codes(cls: type[Model], codes: Any, count: int) -> None:
     """Raise `PluginError` unless these are codes (count, D)."""
     right = isinstance(codes, Tensor) and codes.ndim == 2 and len(codes) == count
-    refuse(cls, right, f"`encode` must give a tensor (N, D), one row an image, not {short(codes)}")
+    refuse(cls, right, f"`encode` must give a tensor (N, D), one row an image, not {short(codes)}", "encode")
 
 
 def short(value: Any) -> str:

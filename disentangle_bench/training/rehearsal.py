@@ -42,4 +42,5 @@ def codes_and_images(cls: type[Model], model: Model, image_shape: tuple[int, int
     codes = guarded(cls, "`sample_codes`", model.sample_codes, IMAGES, rng)
     images = guarded(cls, "`generate`", model.generate, codes)
     right = isinstance(images, torch.Tensor) and images.shape == noise.shape
-    refuse(cls, right, f"`generate` must give images (N, {', '.join(map(str, image_shape))}), not {short(images)}")
+    shape = ", ".join(map(str, image_shape))
+    refuse(cls, right, f"`generate` must give images (N, {shape}), not {short(images)}", "generate")
