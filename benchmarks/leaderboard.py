@@ -27,7 +27,8 @@ from disentangle_bench.boards.study_leaderboard import only
 from disentangle_bench.boards.tables import rich_tables, write_csv
 from disentangle_bench.models.ib_gan import IBGAN
 from disentangle_bench.studies.config import IntervalsConfig, StudyConfig
-from disentangle_bench.studies.study import Study, count_states, read_study, write_study
+from disentangle_bench.studies.states import count_states
+from disentangle_bench.studies.study import Study, read_study, write_study
 from disentangle_bench.training.numerics import Numerics
 from disentangle_bench.trials.records import Record, Workspace, environment, read_records, write_record
 from disentangle_bench.trials.spec import TrialSpec

@@ -7,11 +7,40 @@ import time
 from types import TracebackType
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from disentangle_bench.contracts import Progress as ProgressFunction
 
 LINE_SECONDS = 30.0
+LOUDNESS = {"level": 0}  # -1 with --quiet, 1 with --verbose; of this process
+
+
+def quiet() -> bool:
+    """Whether the user wants results and mistakes alone: no progress, no notes."""
+    return LOUDNESS["level"] < 0
+
+
+def verbose() -> bool:
+    """Whether the user wants everything written out."""
+    return LOUDNESS["level"] > 0
+
+
+def note(text: str) -> None:
+    """Say on stderr what a person should know, and a script need not."""
+    if not quiet():
+        sys.stderr.write(f"Note: {text}\n")
+
+
+def fitted(table: Table, *droppable: str) -> Table:
+    """The table without as many of the `droppable` columns, the first ones first, as it takes to fit the console."""
+    out = console()
+    for title in droppable:
+        if Measurement.get(out, out.options, table).maximum <= out.width:
+            break
+        table.columns = [column for column in table.columns if column.header != title]
+    return table
 
 
 def console(stderr: bool = False) -> Console:
@@ -19,6 +48,11 @@ def console(stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     terminal = stream is not None and stream.isatty()
     return Console(stderr=stderr, highlight=False, soft_wrap=not terminal, width=None if terminal else 100)
+
+
+def live(out: Console) -> bool:
+    """Whether what stands there can be drawn over: not in a pipe, a file, or a dumb terminal."""
+    return out.is_terminal and not out.is_dumb_terminal
 
 
 def duration(seconds: float) -> str:
@@ -47,7 +81,9 @@ class Bar:
 
         Without a terminal, a line every half minute.
         """
-        if not console(stderr=True).is_terminal:
+        if quiet():
+            return
+        if not live(console(stderr=True)):
             now = time.monotonic()
             if now - self.told >= LINE_SECONDS:
                 self.told = now

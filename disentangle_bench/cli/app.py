@@ -2,28 +2,75 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import io
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 from disentangle_bench import __version__
 from disentangle_bench.cli.datasets import datasets_app
+from disentangle_bench.cli.presets import presets
 from disentangle_bench.cli.registry import check, metrics, models
 from disentangle_bench.cli.run import run
 from disentangle_bench.cli.studies import leaderboard, status
 from disentangle_bench.cli.trials import score, traverse
 from disentangle_bench.cli.tune import tune
-from disentangle_bench.display import console
+from disentangle_bench.display import LOUDNESS, console
 from disentangle_bench.errors import UserError
+
+STUDIES, TRIALS, REGISTERED = "Studies", "Single trials and codes", "What there is"  # groups of --help
+EXAMPLES = {
+    run: "run quickstart   ·   run --models ib-gan,beta-vae --dataset dsprites-circular --seeds 0-4",
+    tune: "tune beta-vae --dataset dsprites-circular --samples 6 --set steps=500",
+    status: "status   ·   status quickstart",
+    leaderboard: "leaderboard quickstart",
+    score: "score 3f9a --metric mig --metric dci   ·   score --codes my_codes.npz",
+    traverse: "traverse 3f9a --out traversal.png",
+    check: "check my_model.py",
+    models: "models",
+    metrics: "metrics",
+    presets: "presets   ·   presets quickstart > my_study.yaml",
+}
+GROUPS = {
+    STUDIES: (run, tune, status, leaderboard),
+    TRIALS: (score, traverse),
+    REGISTERED: (presets, models, metrics, check),
+}
 
 app = typer.Typer(
     help="Train GANs and VAEs over many seeds, score their disentanglement, publish leaderboards.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes: results and mistakes alone.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Everything written out.")]
+
+
+def with_loudness(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with --quiet and --verbose, which may so stand before its name or after it."""
+
+    @functools.wraps(command)
+    def loud(quiet: bool, verbose: bool, **given: Any) -> None:
+        if quiet or verbose:
+            LOUDNESS["level"] = int(verbose) - int(quiet)
+        command(**given)
+
+    signature = inspect.signature(command, eval_str=True)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+        for name, kind in (("quiet", Quiet), ("verbose", Verbose))
+    ]
+    given = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in signature.parameters.values()]
+    loud.__signature__ = signature.replace(parameters=[*given, *added])  # type: ignore[attr-defined]  # typer reads it
+    loud.__annotations__ = {each.name: each.annotation for each in [*given, *added]}
+    return loud
 
 
 def say_version(wanted: bool) -> None:
@@ -38,13 +85,18 @@ def common(
     version: Annotated[
         bool, typer.Option("--version", callback=say_version, is_eager=True, help="Print the version and stop.")
     ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """What stands before any command."""
+    LOUDNESS["level"] = int(verbose) - int(quiet)
 
 
-for command in (run, tune, status, score, leaderboard, traverse, check, models, metrics):  # as --help lists them
-    app.command()(command)
-app.add_typer(datasets_app, name="datasets")
+for group, commands in GROUPS.items():  # as --help lists them
+    for command in commands:
+        example = f"Example: disentangle-bench {EXAMPLES[command]}"
+        app.command(rich_help_panel=group, epilog=example)(with_loudness(command))
+app.add_typer(datasets_app, name="datasets", rich_help_panel=REGISTERED)
 
 
 def main() -> None:

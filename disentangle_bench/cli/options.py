@@ -11,6 +11,8 @@ from rich.table import Table
 from disentangle_bench import datasets, registry
 from disentangle_bench.errors import UserError
 
+WHAT, WHERE = "What to train and score", "Where and how to run"  # panels of --help
+
 Results = Annotated[Path | None, typer.Option("--results", help="Where results are (default: ./results).")]
 Data = Annotated[Path | None, typer.Option("--data-root", help="Prepared datasets (default: ./datasets).")]
 Plugins = Annotated[list[str], typer.Option("--plugin", help="A .py file or module with your own models or metrics.")]

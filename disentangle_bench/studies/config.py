@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +47,17 @@ def parse_seeds(value: Any) -> Any:
     return seeds
 
 
+def seed_ranges(seeds: Iterable[int]) -> str:
+    """Seeds in short, as `parse_seeds` reads them: 0-4,7."""
+    parts: list[list[int]] = []
+    for seed in sorted(set(seeds)):
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1][1:] = [seed]
+        else:
+            parts.append([seed])
+    return ",".join("-".join(map(str, part)) for part in parts)
+
+
 def parse_names(value: Any) -> Any:
     """Names as a list, from a list or a comma-separated string."""
     if isinstance(value, list):  # YAML reads a protocol's name such as 200 as a number
@@ -53,8 +65,10 @@ def parse_names(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-def not_reserved(name: str) -> str:
-    """A study's name, unless the results root needs it for itself."""
+def study_name(name: str) -> str:
+    """A study's name, which is a folder's: no path, no space, and none that the results root needs for itself."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
+        raise ValueError("a study's name has letters, digits and . _ + - only, and begins with a letter or digit")
     if name in RESERVED:
         raise ValueError(f"the name '{name}' is taken; choose another")
     return name
@@ -82,7 +96,7 @@ class StudyConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"), AfterValidator(not_reserved)]
+    name: Annotated[str, AfterValidator(study_name)]
     description: str = ""
     models: Names
     datasets: Names
@@ -130,12 +144,22 @@ def load_study(source: str | None, changes: Mapping[str, Any], settings: list[st
     return study
 
 
+def preset_names() -> list[str]:
+    """The presets that the package ships."""
+    return sorted(preset.stem for preset in PRESETS.glob("*.yaml"))
+
+
+def is_file_name(source: str) -> bool:
+    """Whether `source` names a file, and not a preset or a study."""
+    return source.endswith((".yaml", ".yml"))
+
+
 def read_study_file(source: str) -> dict[str, Any]:
     """The YAML of a preset by name, or of a file by path."""
-    path = Path(source) if source.endswith((".yaml", ".yml")) else PRESETS / f"{source}.yaml"
+    path = Path(source) if is_file_name(source) else PRESETS / f"{source}.yaml"
     if not path.is_file():
         if path.parent == PRESETS:
-            raise unknown("preset", source, (preset.stem for preset in PRESETS.glob("*.yaml")))
+            raise unknown("preset or study", source, preset_names())
         raise UserError(f"study file {path} is not there.")
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -162,13 +186,32 @@ def apply_setting(raw: dict[str, Any], setting: str) -> None:
         value = float(value)  # YAML 1.1 reads 1e-4 as text
     if keys[0] not in StudyConfig.model_fields:
         if len(keys) == 1 or keys[0] not in registry.names("model"):
-            raise unknown("setting", keys[0], [*StudyConfig.model_fields, *registry.names("model")])
+            raise no_setting(setting, keys[0], parse_names(raw.get("models")))
         keys = ["overrides", *keys]
     for key in keys[:-1]:
         inner = raw.get(key)
         raw[key] = dict(inner) if isinstance(inner, Mapping) else {}
         raw = raw[key]
     raw[keys[-1]] = value
+
+
+def no_setting(setting: str, name: str, models: Any) -> UserError:
+    """The error for a `--set` whose path begins with neither a study's field nor a model; a model's field gets its way.
+
+    models: those that the study asks for, as far as they are well-formed.
+    """
+    owners: dict[str, str] = {}
+    for model in models if isinstance(models, list) else []:
+        if model in registry.names("model"):
+            for field in registry.get("model", model).Config.model_fields:
+                owners.setdefault(field, model)
+    if name in owners:
+        return UserError(f"--set {setting}: {name} is a field of {owners[name]}; say --set {owners[name]}.{setting}.")
+    known = [*StudyConfig.model_fields, *registry.names("model")]
+    near = difflib.get_close_matches(name, [*known, *owners], n=1, cutoff=0.5)
+    if near and near[0] in owners:
+        return UserError(f"unknown setting '{name}'. Did you mean '{owners[near[0]]}.{near[0]}'?")
+    return unknown("setting", name, known)
 
 
 def default_name(raw: Mapping[str, Any]) -> str:

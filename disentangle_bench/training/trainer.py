@@ -23,6 +23,8 @@ from disentangle_bench.training.step import Losses, StepState
 Shape = tuple[int, int, int]  # (C, H, W)
 MEMORY_FORMAT = torch.channels_last  # of convolutions' weights, and so of what they compute
 
+FIRST_CHECKPOINT = 5.0  # seconds after the start
+
 
 class Diverged(Exception):
     """A loss stopped being a finite number: a result of the trial, with its cause, not a fault of the program."""
@@ -36,6 +38,13 @@ class Intervals:
     diagnose: int = 1_000
     score: int = 0  # 0: only at the end
     checkpoint_seconds: float = 60.0
+
+    def until_checkpoint(self, saved: float) -> float:
+        """Seconds from a checkpoint, `saved` seconds after the start, to the next: 5, 5, 10, 20, ... at most a minute.
+
+        So that who stops a run early loses no more than half of it.
+        """
+        return min(self.checkpoint_seconds, max(FIRST_CHECKPOINT, saved))
 
 
 @dataclass
@@ -127,7 +136,7 @@ class Trainer:
         self.model.train()
         on_start(self.step)
         started = time.perf_counter() - self.history.seconds
-        saved = time.perf_counter()
+        begun = saved = time.perf_counter()
         end = self.config.steps if until is None else min(until, self.config.steps)
         while self.step < end:
             self.step += 1
@@ -144,7 +153,7 @@ class Trainer:
                 self.check()
                 self.history.scores.append({"step": self.step, "scores": score(self.model, self.step)})
                 self.model.train()
-            if last or time.perf_counter() - saved >= intervals.checkpoint_seconds:
+            if last or time.perf_counter() - saved >= intervals.until_checkpoint(saved - begun):
                 self.check()
                 self.history.seconds = time.perf_counter() - started
                 self.save()
