@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from disentangle_bench.cli.dry_run import print_plan, print_unprepared
 from disentangle_bench.cli.options import WHAT, WHERE, Data, Plugins, Results, pack_size, workspace
 from disentangle_bench.cli.studies import show_leaderboard, study_data
 from disentangle_bench.display import Bar, console, note
@@ -78,6 +77,7 @@ def run(
 
     Exit status: 0 all trials have scores or diverged, 1 a trial crashed, 2 a mistake to mend, 130 interrupted.
     """
+    from disentangle_bench.cli.dry_run import print_plan, print_unprepared
     from disentangle_bench.studies import plan, states
     from disentangle_bench.studies.cluster import LaunchOptions
     from disentangle_bench.studies.config import load_study

@@ -141,7 +141,7 @@ def summary(trials: list[TrialSpec]) -> str:
     cells: dict[str, list[int]] = {}
     for trial in trials:
         cells.setdefault(f"{trial.label} on {trial.dataset}", []).append(trial.seed)
-    named = [f"{cell}, seeds {seed_ranges(seeds)}" for cell, seeds in list(cells.items())[:3]]
+    named = [f"{cell}, seed {seed_ranges(seeds)}" for cell, seeds in list(cells.items())[:3]]
     others = "; ..." if len(cells) > 3 else ""
     return f"{len(trials)} trial{'s' * (len(trials) > 1)} more ({'; '.join(named)}{others})"
 
