@@ -3,7 +3,7 @@
     python benchmarks/cost.py [--steps 100,200,400] [--images 2880,46080,184320,737280] [--seeds 1,2,4]
                               [--repeats N] [--out FOLDER] [--json PATH]
 
-Writes cost.csv and cost.png into `--out`, docs/explanation by default, and prints the tables of the page that lies there.
+Writes cost.csv and cost.png into `--out`, docs/explanation by default, and prints the tables of the page there.
 All of it is the small IB-GAN on dSprites in one thread, at 32 × 32 where nothing else is said. Seconds a step are those
 of the fastest of `--repeats`. Images are encoded and scored by the protocols of SCORED; fewer of them are the first
 values of each factor. Seeds are a study of short trials on Ray, start and leaderboard included.

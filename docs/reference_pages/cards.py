@@ -23,7 +23,9 @@ def names(folder: str) -> list[str]:
 
 def pages() -> dict[str, str]:
     """Every card: its place under docs/, and its text. Cards lie side by side as in the checkout."""
-    return {f"reference/{folder}/{name}.md": read(f"{folder}/{name}.md") for folder in FOLDERS for name in names(folder)}
+    return {
+        f"reference/{folder}/{name}.md": read(f"{folder}/{name}.md") for folder in FOLDERS for name in names(folder)
+    }
 
 
 def nav(folder: str) -> list[dict[str, str]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import typer
 
@@ -13,6 +14,7 @@ from disentangle_bench.cli.app import app
 from .markdown import block, code, codes, setting, table
 
 PROGRAM = "disentangle-bench"
+TYPES = {str: "TEXT", int: "INTEGER", float: "FLOAT", Path: "PATH"}
 
 
 def page() -> str:
@@ -54,8 +56,9 @@ def text(command: Any) -> str:
 
 def options(command: Any, title: str) -> str:
     """A table of a command's options."""
+    hints = get_type_hints(command.callback)
     rows = [
-        (codes([*each.opts, *each.secondary_opts]), takes(each), default(each), each.help or "")
+        (codes([*each.opts, *each.secondary_opts]), takes(each, hints[each.name]), default(each), each.help or "")
         for each in command.params
         if each.param_type_name == "option" and not each.hidden
     ]
@@ -70,11 +73,12 @@ def placeholder(argument: Any) -> str:
     return name if argument.required else f"[{name}]"
 
 
-def takes(option: Any) -> str:
-    """What follows an option, and whether it may be repeated."""
+def takes(option: Any, hint: Any) -> str:
+    """What follows an option, by its type, and whether it may be repeated."""
     if option.is_flag:
         return ""
-    what = code(option.metavar or option.type.name.upper())
+    types = [TYPES[each] for each in (hint, *get_args(hint)) if each in TYPES]
+    what = code(option.metavar or types[0])
     return f"{what}, repeatable" if option.multiple else what
 
 

@@ -10,7 +10,7 @@ from disentangle_bench.contracts import Dataset
 from disentangle_bench.datasets.draft import IMAGES, SUFFIX
 
 from . import cards
-from .markdown import code, codes, table
+from .markdown import code, codes, facts, table
 
 HEAD = f"""# Datasets
 
@@ -29,7 +29,7 @@ def page() -> str:
 def section(cls: type[Dataset]) -> str:
     """A dataset."""
     card = cards.read(f"datasets/{cls.name}.md")
-    facts = [
+    known = [
         ("image, channels × height × width", shape(cls)),
         ("factors", factors(cls)),
         ("classes", classes(cls)),
@@ -38,8 +38,7 @@ def section(cls: type[Dataset]) -> str:
         ("licence", cards.row(card, "licence")),
         ("card", f"[{cls.name}]({cls.name}.md)"),
     ]
-    known = [(title, text) for title, text in facts if text]
-    return "\n\n".join([f"## {cls.name}", inspect.getdoc(cls) or "", table(["", ""], known)])
+    return "\n\n".join([f"## {cls.name}", inspect.getdoc(cls) or "", facts(known)])
 
 
 def shape(cls: type[Any]) -> str:

@@ -35,6 +35,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(cell(each) for each in line) + " |" for line in lines)
 
 
+def facts(known: Sequence[tuple[str, str]]) -> str:
+    """What is known of something, a line each; what is empty is left out."""
+    return "\n".join(f"- **{title}**: {text}" for title, text in known if text)
+
+
 def number(value: float) -> str:
     """A number as people write it: 10,000; 0.0001; ∞."""
     if value in (float("inf"), float("-inf")):

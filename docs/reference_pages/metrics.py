@@ -11,7 +11,7 @@ from disentangle_bench.contracts import Comparison, ImageMetric, Metric
 from disentangle_bench.studies.config import StudyConfig
 
 from .docstrings import as_markdown
-from .markdown import code, codes, number, setting, table
+from .markdown import code, codes, facts, number, setting, table
 
 HEAD = """# Metrics and protocols
 
@@ -36,15 +36,22 @@ def page() -> str:
 
 def defaults() -> str:
     """Which protocol is used where none is named."""
-    study = "; ".join(f"{code(name)} by {codes(chosen)}" for name, chosen in StudyConfig.model_fields["metrics"].default.items())
-    of = {each: inspect.signature(getattr(metrics, each)).parameters["protocol"].default for each in ("score", "score_encoder")}
+    study = "; ".join(
+        f"{code(name)} by {codes(chosen)}" for name, chosen in StudyConfig.model_fields["metrics"].default.items()
+    )
+    of = {
+        each: inspect.signature(getattr(metrics, each)).parameters["protocol"].default
+        for each in ("score", "score_encoder")
+    }
     python = ", ".join(f"{code(each)} by {code(protocol)}" for each, protocol in of.items())
     return f"Where nothing is chosen, a study scores {study}. In Python, {python}."
 
 
 def summary(items: list[Any]) -> str:
     """The table at the head of a sort of metrics."""
-    rows = [(f"[{each.name}](#{each.name})", each.title, span(each), better(each), codes(each.protocols)) for each in items]
+    rows = [
+        (f"[{each.name}](#{each.name})", each.title, span(each), better(each), codes(each.protocols)) for each in items
+    ]
     return table(["name", "title", "range", "better", "protocols"], rows)
 
 
@@ -61,7 +68,7 @@ def better(item: Any) -> str:
 
 def section(item: Any) -> str:
     """A metric or comparison."""
-    facts = [
+    known = [
         ("title", item.title),
         ("paper", item.cite),
         ("range", span(item)),
@@ -70,10 +77,10 @@ def section(item: Any) -> str:
         ("card", f"[{item.name}]({item.name}.md)"),
     ]
     if not getattr(item, "needs_factors", True):
-        facts.append(("factors", "not needed"))
+        known.append(("factors", "not needed"))
     if isinstance(item, Comparison):
-        facts.append(("needs of each model", "its codes" if item.needs == "codes" else "that it generates and encodes"))
-    parts = [f"### {item.name}", table(["", ""], facts), protocols(item)]
+        known.append(("needs of each model", "its codes" if item.needs == "codes" else "that it generates and encodes"))
+    parts = [f"### {item.name}", facts(known), protocols(item)]
     meaning = protocol_text(item)
     return "\n\n".join(part for part in (*parts, meaning) if part)
 

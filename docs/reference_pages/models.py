@@ -9,7 +9,7 @@ from disentangle_bench import registry
 from disentangle_bench.models.base import Between, Model
 from disentangle_bench.models.sizes import player_sizes
 
-from .markdown import code, codes, number, setting, table
+from .markdown import code, codes, facts, number, setting, table
 
 HEAD = """# Models
 
@@ -20,9 +20,7 @@ changed with `--set MODEL.SETTING=VALUE`. Parameters are those of the first conf
 def page() -> str:
     """The whole page."""
     models = [registry.get("model", name) for name in registry.BUILT_IN["model"]]
-    rows = [
-        (f"[{cls.name}](#{cls.name})", cls.paper, cls.code_source, codes(cls.configurations)) for cls in models
-    ]
+    rows = [(f"[{cls.name}](#{cls.name})", cls.paper, cls.code_source, codes(cls.configurations)) for cls in models]
     summary = table(["model", "paper", "codes from", "configurations"], rows)
     return "\n\n".join([HEAD, summary, *map(section, models)]) + "\n"
 
@@ -30,7 +28,7 @@ def page() -> str:
 def section(cls: type[Model]) -> str:
     """A model."""
     sizes = player_sizes(cls)
-    facts = [
+    known = [
         ("paper", cls.paper),
         ("codes from", cls.code_source),
         ("given labels", setting(cls.conditional)),
@@ -38,9 +36,9 @@ def section(cls: type[Model]) -> str:
     ]
     if cls.search_space:
         space = "; ".join(f"{code(name)} {searched(values)}" for name, values in cls.search_space.items())
-        facts.append(("`tune` searches", space))
+        known.append(("`tune` searches", space))
     return "\n\n".join(
-        [f"## {cls.name}", inspect.getdoc(cls) or "", table(["", ""], facts), f"### Settings of {cls.name}", settings(cls)]
+        [f"## {cls.name}", inspect.getdoc(cls) or "", facts(known), f"### Settings of {cls.name}", settings(cls)]
     )
 
 
