@@ -10,9 +10,8 @@ import pytest
 
 from tests.helpers import ROOT
 
-LOADED = re.compile(
-    r"<(?:script|img|iframe)[^>]*src=\"(?:https?:)?//|<link[^>]*rel=\"stylesheet\"[^>]*href=\"(?:https?:)?//"
-)
+ELSEWHERE = r'"(?:https?:)?//'
+LOADED = re.compile(rf'<(?:script|img|iframe)[^>]*src={ELSEWHERE}|<link[^>]*rel="stylesheet"[^>]*href={ELSEWHERE}')
 
 
 @pytest.mark.slow
