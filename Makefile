@@ -1,6 +1,7 @@
 # make quickstart   set up, train six small trials on Ray, print the leaderboard
 # make test         set up, then ruff, mypy and the test suite
 # make test-all     the same with the slow tests: learning checks and fault campaigns
+# make docs         build the documentation into site/, strictly: a dead link or a missing docstring fails
 # make installed    build the wheel and the source archive, install the wheel elsewhere, try it there
 #
 # PYTHON=python3.12 chooses the interpreter; PIP_ARGS="..." passes options to pip.
@@ -10,11 +11,11 @@ PIP_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup quickstart test test-all installed lint clean
+.PHONY: setup quickstart test test-all docs installed lint clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,7s/^# \{0,1\}//p' Makefile
+	@sed -n '1,8s/^# \{0,1\}//p' Makefile
 
 setup: $(VENV)/.installed
 
@@ -40,8 +41,11 @@ test: lint
 test-all: lint
 	$(BIN)/pytest -m ''
 
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 installed: setup
 	$(BIN)/python tests/installed.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
