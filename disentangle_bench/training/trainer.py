@@ -23,8 +23,6 @@ from disentangle_bench.training.step import Losses, StepState
 Shape = tuple[int, int, int]  # (C, H, W)
 MEMORY_FORMAT = torch.channels_last  # of convolutions' weights, and so of what they compute
 
-FIRST_CHECKPOINT = 5.0  # seconds after the start
-
 
 class Diverged(Exception):
     """A loss stopped being a finite number: a result of the trial, with its cause, not a fault of the program."""
@@ -40,11 +38,11 @@ class Intervals:
     checkpoint_seconds: float = 60.0
 
     def until_checkpoint(self, saved: float) -> float:
-        """Seconds from a checkpoint, `saved` seconds after the start, to the next: 5, 5, 10, 20, ... at most a minute.
+        """Seconds from a checkpoint, made `saved` seconds after the start, to the next: 5, 5, 10, 20, 40, 60.
 
-        So that who stops a run early loses no more than half of it.
+        Those are with the default; who stops a run early loses no more than half of it.
         """
-        return min(self.checkpoint_seconds, max(FIRST_CHECKPOINT, saved))
+        return min(self.checkpoint_seconds, max(self.checkpoint_seconds / 12, saved))
 
 
 @dataclass

@@ -162,6 +162,13 @@ def test_costs_are_written(tmp_path: Path, data_root: Path) -> None:
     assert set(written["panel"]) == {"steps", "batch", "images", "seeds"}
 
 
+def test_the_tests_that_a_gpu_runs_are_there() -> None:
+    words = [sys.executable, "-c", "import gpu; print(*gpu.TESTS)"]
+    named = subprocess.run(words, capture_output=True, text=True, cwd=SCRIPTS, check=True).stdout.split()
+    assert named
+    assert all((ROOT / path).is_file() for path in named)
+
+
 def test_without_a_gpu_its_benchmark_says_so(tmp_path: Path) -> None:
     words = [sys.executable, str(SCRIPTS / "gpu.py"), str(tmp_path / "out")]
     done = subprocess.run(words, capture_output=True, text=True)

@@ -336,3 +336,14 @@ def test_images_reach_the_model_in_its_own_range(tmp_path):
     for low, high in ((-1.0, 1.0), (0.0, 1.0)):
         images = DeviceImages(dataset, torch.device("cpu"), (low, high))(index)
         assert (images.min().item(), images.max().item()) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kept"), [(60.0, [5, 10, 20, 40, 80, 140, 200]), (0.0, [0, 0]), (float("inf"), [float("inf")])]
+)
+def test_the_first_checkpoints_come_early(seconds, kept):
+    """Who presses Ctrl-C in the first minute loses no more than half of what was trained."""
+    intervals, times = Intervals(checkpoint_seconds=seconds), [0.0]
+    for _ in kept:
+        times.append(times[-1] + intervals.until_checkpoint(times[-1]))
+    assert times[1:] == kept
