@@ -14,14 +14,14 @@ import importlib.metadata
 import importlib.util
 import inspect
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from disentangle_bench.blame import own_frames, place, said, written
 from disentangle_bench.contracts import Score
-from disentangle_bench.errors import UserError, unknown
+from disentangle_bench.errors import PluginError, UserError, unknown
 
 Kind = Literal["model", "dataset", "metric", "comparison"]  # a comparison scores models by one another
 
@@ -93,6 +93,8 @@ KINDS = tuple(BUILT_IN)
 
 _plugins: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS}
 _plugin_sources: dict[Path, str] = {}
+_installed: set[Path] = set()  # files of what was loaded by entry point
+FROM_A_PLUGIN = " What a plugin defines is known where it is given: --plugin FILE."
 
 
 def names(kind: Kind) -> list[str]:
@@ -111,11 +113,11 @@ def get(kind: Kind, name: str) -> Any:
         return _plugins[kind][name]
     entry = _entry_points(kind).get(name)
     if entry is not None:
-        return entry.load()
+        return _loaded(entry)
     if name not in BUILT_IN[kind]:
         found = _variant(name) if kind == "dataset" else None
         if found is None:
-            raise unknown(kind, name, names(kind))
+            raise unknown(kind, name, names(kind), FROM_A_PLUGIN)
         return found
     module, _, attribute = BUILT_IN[kind][name].partition(":")
     return getattr(importlib.import_module(module), attribute)
@@ -168,10 +170,12 @@ def load_plugin(path: str | Path) -> list[str]:
             raise UserError(f"--plugin {path}: there is no such file.")
         if _plugin_sources.get(file) == hashlib.sha256(file.read_bytes()).hexdigest():
             return []
-        module = _imported(path, lambda: _import_file(file))
+        module = _imported(f"--plugin {path}", file, lambda: _import_file(file))
     else:
-        module = _imported(path, lambda: importlib.import_module(str(path)))
-        file = Path(module.__file__ or str(path))
+        package = _package_file(str(path))
+        module = _imported(f"--plugin {path}", package, lambda: importlib.import_module(str(path)))
+        file = Path(module.__file__ or str(path)).resolve()
+        _installed.update({package} if package else ())
     found = _defined_in(module)
     if not found:
         raise UserError(f"--plugin {path}: it defines no Model or Dataset subclass with a `name`, and no Metric.")
@@ -184,14 +188,36 @@ def load_plugin(path: str | Path) -> list[str]:
     return [name for _, name, _ in found]
 
 
-def _imported(path: str | Path, load: Callable[[], ModuleType]) -> ModuleType:
-    """The plugin's module; `UserError` with the place in the file where its import failed."""
+def plugin_files() -> list[Path]:
+    """The source files of the plugins that were loaded so far."""
+    return [*_plugin_sources, *_installed]
+
+
+def _imported(what: str, file: Path | None, load: Callable[[], Any]) -> Any:
+    """What a plugin's import gives; `PluginError` with the plugin's own line where that fails.
+
+    file: the plugin's, as far as it is known before.
+    """
     try:
         return load()
     except (Exception, SystemExit) as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f", at {frame.filename}:{frame.lineno}" if Path(frame.filename) != Path(__file__) else ""
-        raise UserError(f"--plugin {path}: it can't be imported ({type(error).__name__}: {error}{place}).") from error
+        frames = own_frames(error, [*plugin_files(), *([file] if file else [])])
+        where = f", at {place(frames[-1])}" if frames else ""
+        raise PluginError(f"{what}: it can't be imported ({said(error)}{where}).{written(frames)}") from error
+
+
+def _loaded(entry: importlib.metadata.EntryPoint) -> Any:
+    """What an entry point offers."""
+    package = _package_file(entry.module)
+    item = _imported(f"the entry point '{entry.name}' ({entry.value})", package, entry.load)
+    _installed.update(file for file in (package, _origin(item)) if file is not None)
+    return item
+
+
+def _package_file(module: str) -> Path | None:
+    """The file of the package or single module that a dotted name begins with; None where there is none."""
+    found = importlib.util.find_spec(module.partition(".")[0])
+    return Path(found.origin).resolve() if found is not None and found.has_location and found.origin else None
 
 
 @functools.cache
@@ -229,6 +255,11 @@ def _origin(item: Any) -> Path:
 def _defined_in(module: ModuleType) -> list[tuple[Kind, str, Any]]:
     found: list[tuple[Kind, str, Any]] = []
     for item in vars(module).values():
+        if isinstance(item, Score) and not inspect.isfunction(item.compute):
+            raise UserError(
+                f"the metric '{item.name}' in {module.__file__}: `compute` must be a function that is defined there, "
+                f"not a {type(item.compute).__name__}."
+            )
         if isinstance(item, Score) and item.compute.__module__ == module.__name__:
             found.append(("metric", item.name, item))
         elif inspect.isclass(item) and item.__module__ == module.__name__ and "name" in vars(item):

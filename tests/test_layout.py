@@ -10,7 +10,7 @@ from tests.helpers import ROOT
 
 PACKAGE = ROOT / "disentangle_bench"
 FLOORS = [  # from the ground up; what shares a floor does not import one another
-    {"contracts", "display", "errors", "files", "registry", "resources", "settings"},
+    {"blame", "contracts", "display", "errors", "files", "plugins", "registry", "resources", "settings"},
     {"datasets", "models"},
     {"training"},
     {"features"},

@@ -19,8 +19,10 @@ from disentangle_bench.cli.run import run
 from disentangle_bench.cli.studies import leaderboard, status
 from disentangle_bench.cli.trials import score, traverse
 from disentangle_bench.cli.tune import tune
+from disentangle_bench.cli.why import why
 from disentangle_bench.display import LOUDNESS, console
 from disentangle_bench.errors import UserError
+from disentangle_bench.plugins import fault
 
 STUDIES, TRIALS, REGISTERED = "Studies", "Single trials and codes", "What there is"  # groups of --help
 EXAMPLES = {
@@ -30,6 +32,7 @@ EXAMPLES = {
     leaderboard: "leaderboard quickstart",
     score: "score 3f9a --metric mig --metric dci   ·   score --codes my_codes.npz",
     traverse: "traverse 3f9a --out traversal.png",
+    why: "why 3f9a",
     check: "check my_model.py",
     models: "models",
     metrics: "metrics",
@@ -37,7 +40,7 @@ EXAMPLES = {
 }
 GROUPS = {
     STUDIES: (run, tune, status, leaderboard),
-    TRIALS: (score, traverse),
+    TRIALS: (score, traverse, why),
     REGISTERED: (presets, models, metrics, check),
 }
 
@@ -100,7 +103,7 @@ app.add_typer(datasets_app, name="datasets", rich_help_panel=REGISTERED)
 
 
 def main() -> None:
-    """The entry point: turns a `UserError` into its sentence."""
+    """The entry point: turns a `UserError`, or a fault in a plugin's own code, into its sentence."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ± still gets its table
@@ -108,6 +111,12 @@ def main() -> None:
         app()
     except UserError as error:
         sys.stderr.write(f"Error: {error}\n")
+        sys.exit(2)
+    except Exception as error:
+        told = fault(error)
+        if told is None:
+            raise  # a fault of ours, with its traceback
+        sys.stderr.write(f"Error: {told}\n")
         sys.exit(2)
 
 

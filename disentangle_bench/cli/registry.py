@@ -56,11 +56,11 @@ def check(
         states = [each.status for each in findings if (each.kind, each.name) == (kind, name)]
         table.add_row(kind, name, *(str(states.count(s)) for s in ("passed", "failed", "skipped")))
     console().print(table)
-    for each in findings:
-        if each.status != "passed":
-            console().print(
-                f"{each.status}  {each.kind} {each.name}: {each.check}\n        {each.message}", markup=False
-            )
+    for each, titles in conformance.grouped(findings).items():
+        new = each.name not in before[each.kind]
+        if each.status != "passed" or (new and each.message):
+            heads = "\n".join(f"{each.status}  {each.kind} {each.name}: {title}" for title in titles)
+            console().print(f"{heads}\n        {each.message}", markup=False)
     if absent:
         console().print(f"not prepared under {root}, so not looked at: {', '.join(absent)}", markup=False)
     if any(each.status == "failed" for each in findings):

@@ -9,6 +9,7 @@ import typer
 
 from disentangle_bench.cli.options import WHAT, WHERE, Data, Plugins, Results, pack_size, workspace
 from disentangle_bench.cli.studies import show_leaderboard, study_data
+from disentangle_bench.cli.why import tell_failures
 from disentangle_bench.display import Bar, console, note
 from disentangle_bench.errors import UserError
 
@@ -82,6 +83,7 @@ def run(
     from disentangle_bench.studies.cluster import LaunchOptions
     from disentangle_bench.studies.config import load_study
     from disentangle_bench.studies.launch import launch
+    from disentangle_bench.studies.soundness import without_faulty_plugins
     from disentangle_bench.studies.study import existing_study, write_study
 
     together = pack_size(pack)
@@ -93,6 +95,7 @@ def run(
         setting = [*setting, f"numerics.threads={cpus}"]
     if score_every is not None:
         setting = [*setting, f"intervals.score={score_every}"]
+    mistakes: list[str] = []
     existing = existing_study(source, place)
     if existing is None:
         config = load_study(source, changes, setting)
@@ -101,13 +104,19 @@ def run(
             print_unprepared(config, absent)
             return
         with Bar("preparing datasets") as progress:
-            asked = plan.asked(config, plan.load_datasets(config.datasets, place, progress))
+            data = plan.load_datasets(config.datasets, place, progress)
+        config, faults = without_faulty_plugins(config, data)
+        mistakes = [str(fault) for fault in faults]
+        tell(mistakes)
+        asked = plan.asked(config, data)
     else:
         asked = plan.going_on(existing, changes, setting)
         plan.check_sources(asked, plan.load_datasets(asked.datasets(), place))
     study = plan.joined(asked, place)  # a mistake is told before a folder is made
     if dry_run:
         print_plan(study, place, study_data(study, place))
+        if mistakes:
+            raise typer.Exit(2)
         return
     with place.lock_of(place.study(study.name)):  # two commands that extend one study both count
         study = plan.joined(asked, place)
@@ -121,12 +130,12 @@ def run(
         note(f"{done} trials are done and are not scored along their training again.")
     if more := plan.beyond(study, asked):
         note(f"study '{study.name}' also holds {plan.summary(more)}, from earlier runs; --name makes another study.")
-    console().print(f"{study.name}: {states.headline(study, trials, place)}", markup=False)
-    mistakes: list[str] = []
+    how = ", starting Ray" if trials and not local else ""
+    console().print(f"{study.name}: {states.headline(study, trials, place)}{how}", markup=False)
     if trials:
         where = LaunchOptions(local, address, gpus, concurrent, together)
         try:
-            mistakes = launch(trials, place, study.options(tensorboard, retries), where)
+            mistakes += launch(trials, place, study.options(tensorboard, retries), where)
         except KeyboardInterrupt:
             sys.stderr.write(f"\nInterrupted. {states.kept(trials, place)} The same command goes on from there.\n")
             raise typer.Exit(130) from None
@@ -144,13 +153,17 @@ def finish(study: Any, place: Any, mistakes: list[str]) -> None:
     )
     counts = states.count_states(study, place)
     missing = len(study.trials) - counts["finished"] - counts["diverged"] - counts["failed"]
-    for mistake in mistakes:
-        sys.stderr.write(f"Error: {mistake}\n")
+    tell_failures(study, place)
+    tell(mistakes)
     if mistakes:
         raise typer.Exit(2)
-    if counts["failed"]:
-        sys.stderr.write(f"{counts['failed']} trials crashed; their records say where. Run again to try again.\n")
     if missing:
         sys.stderr.write(f"{missing} trials have no record under {place.results}; do all workers share that folder?\n")
     if counts["failed"] or missing:
         raise typer.Exit(1)
+
+
+def tell(mistakes: list[str]) -> None:
+    """Say on stderr what only the user can mend."""
+    for mistake in mistakes:
+        sys.stderr.write(f"Error: {mistake}\n")

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from disentangle_bench.conformance import Fault, Skip, require
+from disentangle_bench.conformance import Fatal, Fault, Skip, require
 from disentangle_bench.conformance.device import META, on_device
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.datasets import data_root
-from disentangle_bench.errors import UserError
+from disentangle_bench.errors import PluginError, UserError
+from disentangle_bench.plugins import guarded
 
 SAMPLE = 64  # images that are looked at
 
@@ -30,7 +31,10 @@ class Subject:
         """The prepared dataset; `Skip` where there is none."""
         if self.cls.prepared(self.root) is None:
             raise Skip(f"it is not prepared under {self.root}; `disentangle-bench datasets prepare {self.cls.name}`")
-        return self.cls(self.root)
+        try:
+            return guarded(self.cls, "its constructor", self.cls, self.root)
+        except PluginError as error:
+            raise Fatal(str(error)) from error
 
     @cached_property
     def some(self) -> np.ndarray:

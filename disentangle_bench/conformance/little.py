@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,16 +16,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from disentangle_bench.conformance import Fault
+from disentangle_bench.conformance import Fatal, Skip
 from disentangle_bench.contracts import Dataset
-from disentangle_bench.errors import UserError
+from disentangle_bench.errors import PluginError, UserError
 from disentangle_bench.models.base import Batch, Model, ModelConfig
+from disentangle_bench.models.declared import refuse_codes, refuse_losses
 from disentangle_bench.training.images import DeviceImages
 from disentangle_bench.training.trainer import Trainer, build_model
 
 SHAPES = [(1, 16, 16), (1, 32, 32), (1, 28, 28), (1, 64, 64), (3, 16, 16), (3, 32, 32), (3, 64, 64)]
 BATCH = 8
 STEPS = 4
+TRIED = 20  # steps of the one longer training
+SECONDS = 30.0  # that it takes at most
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How many steps a training came to, and which loss was no finite number at the last of them, in words.
+
+    whole: whether there was time for all steps.
+    """
+
+    steps: int
+    fault: str = ""
+    whole: bool = True
 
 
 class Bars(Dataset):
@@ -47,11 +64,16 @@ class Subject:
         self.cls = cls
 
     @cached_property
-    def config(self) -> ModelConfig:
-        """`small`, else the first configuration, with a budget of a few steps."""
+    def whole(self) -> ModelConfig:
+        """`small`, else the first configuration, with its own budget and small batches."""
         known = self.cls.configurations
         config = known.get("small", next(iter(known.values())))
-        return config.model_copy(update={"steps": STEPS, "batch_size": BATCH})
+        return config.model_copy(update={"batch_size": BATCH})
+
+    @cached_property
+    def config(self) -> ModelConfig:
+        """The same with a budget of a few steps."""
+        return self.whole.model_copy(update={"steps": STEPS})
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
@@ -61,13 +83,17 @@ class Subject:
             try:
                 self.build(shape)
                 return shape
+            except PluginError as error:
+                raise Fatal(str(error)) from error
             except UserError as error:
                 refused = str(error)
-        raise Fault(f"it refuses images of every shape tried, {SHAPES}; the last time it said: {refused}")
+        raise Fatal(f"it refuses images of every shape tried, {SHAPES}; the last time it said: {refused}")
 
-    def build(self, shape: tuple[int, int, int] | None = None, seed: int = 0) -> Model:
-        """The model with this seed's initial weights."""
-        return build_model(self.cls, self.config, shape or self.shape, seed, Bars.factor_sizes[0])
+    def build(
+        self, shape: tuple[int, int, int] | None = None, seed: int = 0, config: ModelConfig | None = None
+    ) -> Model:
+        """The model with this seed's initial weights, in a budget of a few steps unless a configuration is given."""
+        return build_model(self.cls, config or self.config, shape or self.shape, seed, Bars.factor_sizes[0])
 
     @cached_property
     def images(self) -> DeviceImages:
@@ -83,6 +109,28 @@ class Subject:
         """A trainer in a folder."""
         return Trainer(self.build(seed=seed), self.images, self.config, seed, "check", folder / "checkpoint.pt")
 
+    @cached_property
+    def trained(self) -> Trained:
+        """What became of the losses in a training of `TRIED` steps, or of as many as there was time for."""
+        with folder() as place:
+            model = self.build(config=self.whole)
+            trainer = Trainer(model, self.images, self.whole, 0, "check", place / "checkpoint.pt")
+            trainer.model.train()
+            torch.manual_seed(0)
+            start = time.monotonic()
+            end = min(TRIED, max(1, self.whole.steps))
+            while trainer.step < end and time.monotonic() - start < SECONDS:
+                trainer.step += 1
+                for name, loss in trainer.update().items():
+                    if not loss.isfinite():
+                        return Trained(trainer.step, f"the loss of '{name}' is {loss.item()} at step {trainer.step}")
+            return Trained(trainer.step, whole=trainer.step == end)
+
+    def needs_finite_losses(self) -> None:
+        """`Skip` where a loss is no number in the first few steps, which tells nothing of what else the model does."""
+        if self.trained.fault and self.trained.steps <= STEPS:
+            raise Skip("its losses don't stay finite, which makes this check say nothing")
+
     def losses(
         self, model: Model, step: int = 1, batch: Batch | None = None
     ) -> Iterator[tuple[str, dict[str, Tensor]]]:
@@ -90,7 +138,15 @@ class Subject:
         rng, now = torch.Generator().manual_seed(1), torch.full((), step, device=model.device)
         shared = model.begin(batch or self.batch(), rng, now)
         for phase in model.phases:
-            yield phase, getattr(model, phase)(shared, rng, now)
+            losses = getattr(model, phase)(shared, rng, now)
+            refuse_losses(self.cls, phase, losses, model.players())
+            yield phase, losses
+
+    def codes(self, model: Model, images: Tensor) -> Tensor:
+        """The model's codes of images."""
+        codes = model.encode(images)
+        refuse_codes(self.cls, codes, len(images))
+        return codes
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:

@@ -7,27 +7,28 @@ from contextlib import suppress
 import torch
 from torch import Tensor
 
-from disentangle_bench.conformance import Skip, require
+from disentangle_bench.conformance import Fatal, Skip, require
 from disentangle_bench.conformance.device import META, NoHostReads, Tape, on_device
-from disentangle_bench.conformance.little import BATCH, STEPS, Subject, folder, moved, weights
+from disentangle_bench.conformance.little import BATCH, SECONDS, STEPS, Subject, folder, moved, weights
+from disentangle_bench.errors import PluginError
 from disentangle_bench.evaluation.codes import encode_grid
-from disentangle_bench.models.base import ModelConfig
+from disentangle_bench.models.declared import refuse_incomplete
 from disentangle_bench.training.engine import WARM_UP, NotCapturable, refuse_unknown_states
 from disentangle_bench.training.snapshot import Snapshot
 from disentangle_bench.training.step import StepState
 from disentangle_bench.training.trainer import Intervals
 
+CONSTANT = 1e-6  # of the largest code: codes that differ by no more are all the same
+
 
 def declares(subject: Subject) -> None:
     """It says what it is."""
     cls = subject.cls
-    for field in ("name", "paper", "code_source"):
-        value = getattr(cls, field, None)
-        require(isinstance(value, str) and value, f"set the class attribute `{field}` to a text; it is {value!r}")
-    require(issubclass(cls.Config, ModelConfig), "`Config` must be a subclass of ModelConfig")
-    require(cls.configurations, "`configurations` must name at least one configuration, such as `small`")
+    try:
+        refuse_incomplete(cls)
+    except PluginError as error:
+        raise Fatal(str(error)) from error
     for name, config in cls.configurations.items():
-        require(isinstance(config, cls.Config), f"configuration '{name}' must be an instance of the model's `Config`")
         again = cls.Config.model_validate(config.model_dump(mode="json"))
         require(again == config, f"configuration '{name}' doesn't survive JSON, which a trial's identity is made of")
 
@@ -55,21 +56,26 @@ def has_players(subject: Subject) -> None:
         require(not lost, f"parameter '{name}' belongs to no player: add it to one, or switch off its requires_grad")
 
 
-def gives_losses(subject: Subject) -> None:
-    """Each player has a finite loss, at the first step and at the last."""
-    for step in (1, subject.config.steps):
-        model = subject.build().train()
+def gives_losses(subject: Subject) -> str:
+    """Each player has a finite loss, at the first step and at the configuration's last."""
+    last = max(1, subject.whole.steps)
+    for step in (1, last):
+        model = subject.build(config=subject.whole).train()
         players, seen = model.players(), set()
-        for phase, losses in subject.losses(model, step):
+        for _, losses in subject.losses(model, step):
             for name, loss in losses.items():
-                require(name in players, f"`{phase}` gives a loss for '{name}', which `players` doesn't name")
-                require(
-                    loss.ndim == 0, f"the loss of '{name}' must be one number, not {tuple(loss.shape)}; take its mean"
-                )
                 require(loss.isfinite(), f"the loss of '{name}' is {loss.item()} at step {step}")
             seen |= set(losses)
         missing = sorted(set(players) - seen)
         require(not missing, f"player '{missing[0] if missing else ''}' gets no loss in any of {model.phases}")
+    return f"tried steps 1 and {last:,}, both with the first weights"
+
+
+def keeps_losses_finite(subject: Subject) -> str:
+    """Losses stay finite while it trains."""
+    trained = subject.trained
+    require(not trained.fault, trained.fault)
+    return f"tried {trained.steps} steps of a training" + ("" if trained.whole else f", as many as {SECONDS:g} s allow")
 
 
 def moves_its_own(subject: Subject) -> None:
@@ -88,6 +94,7 @@ def moves_its_own(subject: Subject) -> None:
 
 def draws_from_its_generator(subject: Subject) -> None:
     """Losses, codes and samples draw from the generator that they are given."""
+    subject.needs_finite_losses()
     found = []
     for seed in (0, 1):
         model = subject.build().train()
@@ -127,7 +134,7 @@ def works_on_a_device(subject: Subject) -> None:
     batch = moved(subject.batch(), META)
     with on_device(copies=True), torch.no_grad():
         codes = model.sample_codes(BATCH, rng)
-        for made in (codes, model.generate(codes), model.sample_images(codes, rng), model.encode(batch.images)):
+        for made in (codes, model.generate(codes), model.sample_images(codes, rng), subject.codes(model, batch.images)):
             require(made.device == META, "codes or images are made on the CPU where the model isn't")
         model.diagnostics(batch, rng, torch.ones((), dtype=torch.int64, device=META))
 
@@ -136,11 +143,12 @@ def encodes(subject: Subject) -> None:
     """Codes are deterministic, and an image's code doesn't depend on its batch."""
     model, images = subject.build().eval(), subject.images(torch.arange(len(subject.images)))
     with torch.inference_mode():
-        codes, again = model.encode(images), model.encode(images)
-        alone = torch.cat([model.encode(image) for image in images.split(1)])
-    require(codes.ndim == 2 and len(codes) == len(images), f"codes must be (N, D), not {tuple(codes.shape)}")
+        codes, again = subject.codes(model, images), subject.codes(model, images)
+        alone = torch.cat([subject.codes(model, image) for image in images.split(1)])
     require(codes.dtype == torch.float32, f"codes must be float32, not {codes.dtype}")
     require(codes.isfinite().all(), "codes of an untrained model are not finite")
+    spread = (codes - codes[:1]).abs().max()
+    require(spread > CONSTANT * codes.abs().max(), "all images have the same code: what is encoded depends on no image")
     require(torch.equal(codes, again), "the same image gave two codes: encode the mean, and draw nothing")
     close = torch.allclose(codes, alone, rtol=1e-3, atol=1e-4)
     require(close, "an image's code depends on its batch: use running statistics in evaluation mode")
@@ -151,7 +159,7 @@ def generates(subject: Subject) -> None:
     model = subject.build().eval()
     with torch.inference_mode():
         codes = model.sample_codes(BATCH, torch.Generator().manual_seed(0))
-        expected = model.encode(subject.batch().images).shape
+        expected = subject.codes(model, subject.batch().images).shape
         alike = f"`sample_codes` gives {tuple(codes.shape)}, and codes of as many images are {tuple(expected)}"
         require(codes.shape == expected, alike)
         images = model.generate(codes)
@@ -179,6 +187,7 @@ def diagnoses(subject: Subject) -> None:
 
 def trains(subject: Subject) -> None:
     """A few steps run, and every player's parameters move."""
+    subject.needs_finite_losses()
     with folder() as place:
         trainer = subject.trainer(place)
         before = {name: [p.detach().clone() for p in player.parameters] for name, player in trainer.players.items()}
@@ -190,6 +199,7 @@ def trains(subject: Subject) -> None:
 
 def resumes(subject: Subject) -> None:
     """A run that is resumed from a checkpoint equals an unbroken one to the byte."""
+    subject.needs_finite_losses()
     with folder() as place:
         whole = subject.trainer(place)
         whole.train(Intervals())
@@ -211,6 +221,7 @@ def resumes(subject: Subject) -> None:
 
 def replays(subject: Subject) -> None:
     """A step that is recorded once and replayed, as a CUDA graph is, does what the written one does."""
+    subject.needs_finite_losses()
     with folder() as place:
         eager, ours = (subject.trainer(place) for _ in range(2))
         for trainer in (eager, ours):
@@ -262,6 +273,12 @@ def restarts(subject: Subject) -> None:
 
 
 CHECKS = [
-    declares, builds, has_players, gives_losses, moves_its_own, draws_from_its_generator, stays_on_the_device,
-    works_on_a_device, encodes, generates, diagnoses, trains, resumes, replays, restarts,
+    declares, builds, has_players, gives_losses, keeps_losses_finite, moves_its_own, draws_from_its_generator,
+    stays_on_the_device, works_on_a_device, encodes, generates, diagnoses, trains, resumes, replays, restarts,
 ]  # fmt: skip
+
+ABOUT = {  # the method that a check looks at
+    "builds": "__init__", "has_players": "players", "gives_losses": "losses", "keeps_losses_finite": "losses",
+    "moves_its_own": "losses", "draws_from_its_generator": "losses", "stays_on_the_device": "losses",
+    "encodes": "encode", "generates": "generate", "diagnoses": "diagnostics", "restarts": "events",
+}  # fmt: skip

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from disentangle_bench import registry
 from disentangle_bench.contracts import Dataset, Progress, silent
+from disentangle_bench.plugins import guarded
 
 __all__ = ["data_root", "load", "names"]
 
@@ -42,7 +43,7 @@ def load(name: str, root: str | Path | None = None, prepare: bool = True, progre
     """
     cls = registry.get("dataset", name)
     folder = data_root(root)
-    if prepare and cls.prepared(folder) is None:
+    if prepare and guarded(cls, "`prepared`", cls.prepared, folder) is None:
         sys.stderr.write(f"{name}: preparing it under {folder}, once\n")
-        cls.prepare(folder, progress)
-    return cls(folder)
+        guarded(cls, "`prepare`", cls.prepare, folder, progress)
+    return guarded(cls, "its constructor", cls, folder)

@@ -10,6 +10,7 @@ import torch
 from disentangle_bench.contracts import Progress, silent
 from disentangle_bench.errors import UserError
 from disentangle_bench.models.base import Model
+from disentangle_bench.models.declared import refuse_codes
 from disentangle_bench.training.images import DeviceImages, scale
 
 CODE_FORMAT = 1  # raised when the same weights would give other codes; part of a trial's identity
@@ -24,7 +25,10 @@ def encode_grid(model: Model, images: DeviceImages, progress: Progress = silent)
     size = ENCODE_BATCH[model.device.type]
     index = torch.from_numpy(images.dataset.evaluation()).to(model.device)
     for start in range(0, len(index), size):
-        block = model.encode(images(index[start : start + size])).cpu().numpy()
+        rows = index[start : start + size]
+        encoded = model.encode(images(rows))
+        refuse_codes(type(model), encoded, len(rows))
+        block = encoded.cpu().numpy()
         if codes is None:
             codes = np.empty((len(index), block.shape[1]), dtype=np.float32)
         codes[start : start + len(block)] = block

@@ -108,8 +108,10 @@ def _score_once(chosen: Any, sees: CodeTable | ImageSamples, protocol: str, rng:
     """A metric's result by one seed, checked."""
     metric = chosen.name
     result = chosen.compute(sees, chosen.protocols[protocol], rng)
+    if not isinstance(result, Mapping):
+        raise RuntimeError(f"metric '{metric}' must give {{key: value}}, not a {type(result).__name__}.")
     if set(result) == {"skip"} and isinstance(result["skip"], str):
-        return result
+        return dict(result)
     missing = [key for key in chosen.keys if not isinstance(result.get(key), int | float | np.number)]
     if missing:
         raise RuntimeError(f"metric '{metric}' gave no number for its score '{missing[0]}'.")

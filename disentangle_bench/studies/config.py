@@ -15,10 +15,12 @@ from disentangle_bench import registry
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.models.base import Model, ModelConfig
+from disentangle_bench.models.declared import refuse_incomplete
 from disentangle_bench.resources import shipped
 from disentangle_bench.settings import AUTO, validated
 from disentangle_bench.training.numerics import resolve_numerics
-from disentangle_bench.training.trainer import Intervals, build_model
+from disentangle_bench.training.rehearsal import rehearse
+from disentangle_bench.training.trainer import Intervals
 from disentangle_bench.trials import sweep
 from disentangle_bench.trials.spec import TrialSpec
 
@@ -227,6 +229,7 @@ def resolve_configs(study: StudyConfig, model: str, dataset: str) -> dict[str, M
     published one, lest a published number stand beside it.
     """
     cls: type[Model] = registry.get("model", model)
+    refuse_incomplete(cls)
     name = study.configuration
     if name == AUTO:
         candidates = [dataset, *registry.families(dataset), "small", "default", *cls.configurations]
@@ -252,7 +255,7 @@ def resolve_configs(study: StudyConfig, model: str, dataset: str) -> dict[str, M
 
 
 def resolve_trials(study: StudyConfig, datasets: Mapping[str, Dataset]) -> list[TrialSpec]:
-    """Every trial of a study, seeds in the inner loop; builds each model once to see that its shapes fit."""
+    """Every trial of a study, seeds in the inner loop; tries each model once to see that its shapes fit."""
     numerics = resolve_numerics(study.numerics)
     trials = []
     for dataset_name in study.datasets:
@@ -264,7 +267,7 @@ def resolve_trials(study: StudyConfig, datasets: Mapping[str, Dataset]) -> list[
                     has = "has no labels" if not dataset.classes() else "has a single class"
                     raise UserError(f"{model} is given class labels, and {dataset_name} {has}; choose another dataset.")
                 try:
-                    build_model(cls, config, dataset.image_shape, 0, dataset.classes())
+                    rehearse(cls, config, dataset.image_shape, dataset.classes(), numerics.device)
                 except (RuntimeError, MemoryError) as error:
                     raise UserError(f"{model} can't be built with this configuration: {first_line(error)}") from error
                 trials += [

@@ -6,6 +6,7 @@ import json
 import sys
 from typing import Any, Literal
 
+from disentangle_bench.errors import UserError
 from disentangle_bench.studies.cluster import LaunchOptions, map_on_ray, report, session
 from disentangle_bench.studies.watch import Watch
 from disentangle_bench.trials.pack import cell_of, is_done, packs, record_crash, run_pack
@@ -43,7 +44,11 @@ def launch_ray(
 
     def train(packed: list[dict[str, Any]]) -> None:
         pack = [TrialSpec.model_validate(spec) for spec in packed]
-        report({"mistakes": json.dumps(run_pack(pack, paths, options))})
+        try:
+            mistakes = run_pack(pack, paths, options)
+        except UserError as error:  # of the whole pack: a plugin that can't be imported here
+            mistakes = [str(error)]
+        report({"mistakes": json.dumps(mistakes)})
 
     specs = [[trial.model_dump(mode="json") for trial in pack] for pack in together]
     with session(where, [pack[0].numerics for pack in together]) as needs:

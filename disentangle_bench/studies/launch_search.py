@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from disentangle_bench.errors import UserError
+from disentangle_bench.plugins import fault
 from disentangle_bench.studies.cluster import LaunchOptions, asha, map_on_ray, report, session
 from disentangle_bench.studies.search import REDUCTION, Candidate, Outcome, halve, train_candidate
 from disentangle_bench.trials.records import Workspace
@@ -61,8 +62,11 @@ def search_ray(
         try:
             for outcome in train_candidate(candidate, budgets, objective, paths):
                 report({"candidate": number, "steps": outcome.steps, "objective": outcome.objective})
-        except UserError as error:
-            report({"mistake": str(error), "steps": budgets[-1]})
+        except Exception as error:
+            mistake = error if isinstance(error, UserError) else fault(error)
+            if mistake is None:
+                raise
+            report({"mistake": str(mistake), "steps": budgets[-1]})
 
     packed = [(each.number, each.values, [t.model_dump(mode="json") for t in each.trials]) for each in drawn]
     with session(where, [drawn[0].trials[0].numerics]) as needs:

@@ -171,8 +171,12 @@ def with_seeds(study: Study, seeds: list[int]) -> Study:
 
 
 def check_sources(study: Study, data: Mapping[str, Dataset]) -> None:
-    """Raise `UserError` where a study's plugins or data are no longer those that its trials were planned with."""
+    """Raise `UserError` where a study's plugins or data are not those that its trials were planned with."""
     for trial in study.trials:
+        if trial.model_source is not None and trial.model not in registry.names("model"):
+            raise UserError(
+                f"study '{study.name}': its model '{trial.model}' came from a plugin; give that with --plugin FILE.py."
+            )
         if registry.source_hash("model", trial.model) != trial.model_source:
             what = f"the plugin of {trial.model}"
         elif data[trial.dataset].checksum != trial.dataset_checksum:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from disentangle_bench.models.base import Batch, Model, Player
+from disentangle_bench.models.declared import refuse_losses
 from disentangle_bench.training.images import DeviceImages
 
 Losses = dict[str, Tensor]  # by player, float32 ()
@@ -44,6 +45,7 @@ class StepState:
         detached: Losses = {}
         for count, phase in enumerate(self.model.phases, start=1):
             losses = getattr(self.model, phase)(shared, self.rng, self.number)
+            refuse_losses(type(self.model), phase, losses, self.players)
             for left, name in zip(reversed(range(len(losses))), losses, strict=True):
                 parameters = self.players[name].parameters
                 needed = left > 0 or count < len(self.model.phases)  # phases may share what `begin` computed

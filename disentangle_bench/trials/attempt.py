@@ -23,6 +23,7 @@ from disentangle_bench.metrics import score_images, score_table
 from disentangle_bench.models.base import Model, count_parameters
 from disentangle_bench.pictures.samples import write_samples
 from disentangle_bench.pictures.traversal import write_traversal
+from disentangle_bench.plugins import plugin_name
 from disentangle_bench.training.images import DeviceImages
 from disentangle_bench.training.trainer import MEMORY_FORMAT, Diverged, Trainer, build_model
 from disentangle_bench.trials.heartbeat import Heartbeat
@@ -199,6 +200,7 @@ class Attempt:
             cause=cause,
             paper=trainer.model.paper,
             code_source=trainer.model.code_source,
+            plugin=plugin_name(type(trainer.model)),
             image_shape=self.dataset.image_shape,
             classes=self.dataset.classes(),
             evaluated=(len(self.dataset.evaluation()), len(self.dataset)),

@@ -18,6 +18,7 @@ from filelock import Timeout
 
 from disentangle_bench import registry
 from disentangle_bench.errors import UserError
+from disentangle_bench.plugins import cause
 from disentangle_bench.training.engine import out_of_memory
 from disentangle_bench.training.process import set_up_process, threads
 from disentangle_bench.trials.attempt import Company
@@ -103,8 +104,7 @@ def take_turns(trials: Sequence[TrialSpec], workspace: Workspace, options: Trial
                     if out_of_memory(error):
                         outcome.crowded.append(trial)
                     else:  # outside the attempts that `trial_steps` guards; the other trials go on
-                        cause = f"{type(error).__name__}: {error}"
-                        outcome.mistakes += record_crash(trial, workspace, cause, traceback.format_exc())
+                        outcome.mistakes += record_crash(trial, workspace, cause(error), traceback.format_exc())
                 members.remove(member)
                 member.end()
     finally:
@@ -182,12 +182,12 @@ def default_generator() -> torch.Generator:
     return torch.cuda.default_generators[torch.cuda.current_device()]
 
 
-def record_crash(trial: TrialSpec, workspace: Workspace, cause: str, trace: str) -> list[str]:
+def record_crash(trial: TrialSpec, workspace: Workspace, reason: str, trace: str) -> list[str]:
     """Write a crash that `run_trial` could not; a trial that has its record keeps it, and the crash is a sentence."""
     with workspace.lock(trial.id):
         if existing_record(workspace, trial) is not None:
-            return [f"{trial.title}: {cause}; the trial keeps its earlier scores."]
-        write_record(workspace.record(trial.id), failure(trial, cause, trace))
+            return [f"{trial.title}: {reason}; the trial keeps its earlier scores."]
+        write_record(workspace.record(trial.id), failure(trial, reason, trace))
         return []
 
 

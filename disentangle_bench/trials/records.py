@@ -28,7 +28,8 @@ class Record(BaseModel):
     image_shape: (C, H, W), and classes: of the dataset. evaluated: (images encoded, images in the dataset).
     scores: {metric: {protocol: {key: value} or {"skip": reason}}}, from the last checkpoint; byte-equal for the same
     trial on the same machine. scores_along: [{step, scores}], where they were asked for. metric_sources: sha256 of the
-    file of each plugin's metric. engine: how its steps were computed, and why no faster.
+    file of each plugin's metric. plugin: the name of the file that the model came from, if a plugin's. engine:
+    how its steps were computed, and why no faster.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -41,6 +42,7 @@ class Record(BaseModel):
     traceback: str | None = None
     paper: str = ""
     code_source: str = ""
+    plugin: str | None = None
     code_width: int | None = None
     image_shape: tuple[int, int, int] | None = None
     classes: int = 0

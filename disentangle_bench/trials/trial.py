@@ -7,6 +7,7 @@ import traceback
 from disentangle_bench import registry
 from disentangle_bench.errors import UserError
 from disentangle_bench.models.base import Model
+from disentangle_bench.plugins import cause, plugin_name
 from disentangle_bench.training.engine import out_of_memory
 from disentangle_bench.training.process import set_up_process, threads
 from disentangle_bench.trials.attempt import Attempt, Company, TrialSteps
@@ -63,9 +64,9 @@ def trial_steps(
                         continue
                     if record is not None:
                         raise UserError(
-                            f"scoring failed ({type(error).__name__}: {error}); the trial keeps its earlier scores."
+                            f"scoring failed ({cause(error)}); the trial keeps its earlier scores."
                         ) from error
-                    record = failure(spec, f"{type(error).__name__}: {error}", traceback.format_exc())
+                    record = failure(spec, cause(error), traceback.format_exc())
             assert record is not None
             write_record(workspace.record(spec.id), record)
         finally:
@@ -73,10 +74,10 @@ def trial_steps(
         return record
 
 
-def failure(spec: TrialSpec, cause: str, trace: str | None) -> Record:
+def failure(spec: TrialSpec, reason: str, trace: str | None) -> Record:
     """The record of a trial that crashed."""
     cls: type[Model] = registry.get("model", spec.model)
     return Record(
-        id=spec.id, spec=spec, status="failed", cause=cause, traceback=trace,
+        id=spec.id, spec=spec, status="failed", cause=reason, traceback=trace, plugin=plugin_name(cls),
         paper=cls.paper, code_source=cls.code_source, environment=environment(),
     )  # fmt: skip

@@ -54,6 +54,7 @@ def test_a_study_whose_plugin_has_changed_is_not_gone_on_with(tmp_path, command)
     words = ["--plugin", str(plugin), "--local"]
     made = command("run", "--models", "mine", *GAN[3:], *words)
     assert made.returncode == 0, made.stderr
+    assert "'mine' came from a plugin; give that with --plugin" in mistake(command("run", "s", "--local"))
     plugin.write_text(source + "\n# another version\n")
     assert "the plugin of mine has changed since study 's' was planned" in mistake(command("run", "s", *words))
 
