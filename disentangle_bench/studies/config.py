@@ -27,6 +27,7 @@ from disentangle_bench.trials.spec import TrialSpec
 PRESETS = shipped("presets")
 MAX_SEEDS = 100_000
 RESERVED = ("runs", "published")  # folders of the results root that are no study's
+SCORED_BY: dict[str, registry.Kind] = {"metrics": "metric", "comparisons": "comparison"}  # fields, and what they name
 
 
 def parse_seeds(value: Any) -> Any:
@@ -108,11 +109,11 @@ class StudyConfig(BaseModel):
     batch_size: int | None = Field(None, gt=1, description="overrides every model's batch size")
     overrides: dict[str, dict[str, Any]] = Field({}, description="fields by model")
     sweep: dict[str, dict[str, Values]] = Field({}, description="values of fields by model; each combination a cell")
-    metrics: dict[str, Names] = {
-        "factor-vae": ["robust", "locatello", "ib-gan"],
-        "beta-vae": ["robust", "locatello"],
-    }
-    comparisons: dict[str, Names] = Field({}, description="scores of the seeds by one another, without labels")
+    metrics: dict[str, Names] = Field(
+        {"factor-vae": ["robust"], "beta-vae": ["robust"]},
+        description="protocols by metric; or a list of METRIC, METRIC/PROTOCOL, METRIC/all",
+    )
+    comparisons: dict[str, Names] = Field({}, description="scores of the seeds by one another, likewise; no labels")
     repeats: int = Field(3, ge=1, description="a metric's own seeds, by which each encoder is scored")
     intervals: IntervalsConfig = IntervalsConfig()
     numerics: dict[str, Any] = Field({}, description="device, threads, precision, mode; see `Numerics`")
@@ -128,22 +129,44 @@ def load_study(source: str | None, changes: Mapping[str, Any], settings: list[st
     for setting in settings:
         apply_setting(raw, setting)
     raw.setdefault("name", default_name(raw))
+    for field, kind in SCORED_BY.items():
+        if field in raw:
+            raw[field] = with_protocols(kind, raw[field])
     study = validated(StudyConfig, raw, "")
     for field in ("overrides", "sweep"):
         for model in getattr(study, field):
             if model not in study.models:
                 raise unknown(f"model in {field}", model, study.models)
-    lists: list[tuple[registry.Kind, dict[str, list[str]]]] = [
-        ("metric", study.metrics),
-        ("comparison", study.comparisons),
-    ]
-    for kind, asked in lists:
-        for name, protocols in asked.items():
-            known = registry.get(kind, name).protocols
-            for protocol in protocols:
-                if protocol not in known:
-                    raise unknown(f"protocol of {name}", protocol, known)
     return study
+
+
+def by_name(value: Any) -> Any:
+    """Words by metric, from a list or text of METRIC and METRIC/WORD: `mig, dci/all` is {mig: [None], dci: ["all"]}."""
+    words = parse_names(value)
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        return value
+    named: dict[str, list[str | None]] = {}
+    for name, slash, word in (each.partition("/") for each in words):
+        named.setdefault(name, []).append(word if slash else None)
+    return named
+
+
+def with_protocols(kind: registry.Kind, value: Any) -> Any:
+    """Protocols by metric, or by comparison, from what a study says of them; see `UnderProtocols.protocols_of`.
+
+    Where it says nothing, the default one is meant. What has another form is left to the validation of the study.
+    """
+    named = by_name(value)
+    if not isinstance(named, Mapping):
+        return value
+    asked: dict[Any, Any] = {}
+    for name, given in named.items():
+        words = [None] if given is None else parse_names(given)
+        if isinstance(name, str) and isinstance(words, list) and all(isinstance(w, str | None) for w in words):
+            scored = registry.get(kind, name)
+            words = list(dict.fromkeys(protocol for word in words for protocol in scored.protocols_of(word)))
+        asked[name] = words
+    return asked
 
 
 def preset_names() -> list[str]:
@@ -191,7 +214,7 @@ def apply_setting(raw: dict[str, Any], setting: str) -> None:
             raise no_setting(setting, keys[0], parse_names(raw.get("models")))
         keys = ["overrides", *keys]
     for key in keys[:-1]:
-        inner = raw.get(key)
+        inner = by_name(raw.get(key)) if key in SCORED_BY else raw.get(key)
         raw[key] = dict(inner) if isinstance(inner, Mapping) else {}
         raw = raw[key]
     raw[keys[-1]] = value

@@ -112,7 +112,7 @@ class TestOracles:
 
     def test_one_code_for_all_factors_scores_chance(self) -> None:
         summed = part("ideal").codes.sum(axis=1, keepdims=True)
-        assert score("factor-vae", summed, part("ideal").factors)["score"] == pytest.approx(0.2, abs=0.03)
+        assert score("factor-vae", summed, part("ideal").factors, "locatello")["score"] == pytest.approx(0.2, abs=0.03)
 
     def test_degrading_a_code_lowers_the_score(self) -> None:
         noise = np.random.default_rng(0).standard_normal(part("ideal").codes.shape)
