@@ -9,11 +9,13 @@ from types import TracebackType
 from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from disentangle_bench.contracts import Progress as ProgressFunction
 
 LINE_SECONDS = 30.0
+LONGEST = 20  # a longer word is folded, too
+NARROWEST = 12  # a column of words is folded to this width before another column is left out
 LOUDNESS = {"level": 0}  # -1 with --quiet, 1 with --verbose; of this process
 
 
@@ -34,13 +36,31 @@ def note(text: str) -> None:
 
 
 def fitted(table: Table, *droppable: str) -> Table:
-    """The table without as many of the `droppable` columns, the first ones first, as it takes to fit the console."""
+    """The table without as many of the `droppable` columns, the first ones first, as it takes to fit the console.
+
+    Names and numbers, the columns that are `no_wrap` or justified to the right, keep their whole width; a column of
+    words is folded, to `NARROWEST` characters at least, and to its longest word unless that is longer than `LONGEST`.
+    """
     out = console()
     for title in droppable:
-        if Measurement.get(out, out.options, table).maximum <= out.width:
+        if sum(needed(column, out) + 3 for column in table.columns) + 1 <= out.width:
             break
         table.columns = [column for column in table.columns if column.header != title]
+    for column in table.columns:
+        column.no_wrap, column.min_width = is_whole(column), needed(column, out)
     return table
+
+
+def is_whole(column: Column) -> bool:
+    """Whether a column holds names or numbers, which mustn't be cut."""
+    return column.no_wrap or column.justify == "right"
+
+
+def needed(column: Column, out: Console) -> int:
+    """The characters that a column takes at least."""
+    sizes = [Measurement.get(out, out.options, cell) for cell in (column.header, *column.cells)]
+    widest, word = max(size.maximum for size in sizes), max(size.minimum for size in sizes)
+    return widest if is_whole(column) else max(min(widest, NARROWEST), min(word, LONGEST))
 
 
 def console(stderr: bool = False) -> Console:

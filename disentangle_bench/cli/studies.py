@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from disentangle_bench import datasets
-from disentangle_bench.cli.options import Data, Plugins, Results, workspace
+from disentangle_bench.cli.options import Data, OldCsv, Plugins, Results, workspace
 from disentangle_bench.display import Bar, console
 from disentangle_bench.errors import UserError
 
@@ -97,7 +97,10 @@ def show_study(place: Any, name: str) -> None:
 
 def leaderboard(
     name: Annotated[str, typer.Argument(help="The study's name.")],
-    csv: Annotated[Path | None, typer.Option(help="Where to write it (default: the study's leaderboard.csv).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The CSV file to write (default: the study's leaderboard.csv).")
+    ] = None,
+    csv: OldCsv = None,
     results: Results = None,
     data_root: Data = None,
     plugin: Plugins = [],  # noqa: B006
@@ -109,7 +112,7 @@ def leaderboard(
     study = read_study(place, name)
     if not any(place.record(trial.id).exists() for trial in study.trials):
         raise UserError(f"study '{name}' has no records under {place.results / 'runs'} yet; run it first.")
-    show_leaderboard(study, place, study_data(study, place), csv)
+    show_leaderboard(study, place, study_data(study, place), out or csv)
 
 
 def study_data(study: Any, place: Any) -> dict[str, Any]:

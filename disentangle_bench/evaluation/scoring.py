@@ -23,6 +23,7 @@ class Row:
     """One number of a metric under a protocol, or the reason why it has none.
 
     sampling: the standard deviation over the metric's own seeds, where there are several.
+    better: "higher" or "lower"; empty for what is no score but a detail beside it, or the reason why there is none.
     """
 
     metric: str
@@ -30,6 +31,7 @@ class Row:
     key: str
     value: float | str
     sampling: float | None = None
+    better: str = ""
 
 
 def score_rows(
@@ -48,12 +50,14 @@ def score_rows(
     pairs = [pair for name in wanted or registry.metrics_of(Metric) for pair in protocols(name)]
     rows: list[Row] = []
     for done, (metric, protocol) in enumerate(pairs, start=1):
-        reason = registry.get("metric", metric).reason_to_skip(dataset) if dataset is not None else None
-        seeds = 1 if protocol in registry.get("metric", metric).slow else repeats
+        chosen = registry.get("metric", metric)
+        reason = chosen.reason_to_skip(dataset) if dataset is not None else None
+        seeds = 1 if protocol in chosen.slow else repeats
         result = {"skip": reason} if reason else score_table(metric, table, protocol, seed, seeds)
         sampling = result.get("sampling", {})
+        better = "higher" if chosen.higher_is_better else "lower"
         rows += [
-            Row(metric, protocol, key, value, sampling.get(key))
+            Row(metric, protocol, key, value, sampling.get(key), better if key in chosen.keys else "")
             for key, value in result.items()
             if isinstance(value, int | float | str)
         ]

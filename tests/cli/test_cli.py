@@ -128,7 +128,7 @@ def test_traverse_draws_a_picture(finished, tmp_path):
 
 def test_the_leaderboard_can_be_made_again_from_the_records(finished, tmp_path):
     folder, _ = finished
-    done = in_folder(folder, "leaderboard", "s", "--csv", str(tmp_path / "b.csv"))
+    done = in_folder(folder, "leaderboard", "s", "--out", str(tmp_path / "b.csv"))
     assert done.returncode == 0, done.stderr
     assert set(pd.read_csv(tmp_path / "b.csv")["model"]) >= {"gan", "ib-gan"}
 
@@ -442,7 +442,7 @@ def test_people_who_bring_only_arrays(tmp_path, command):
     np.savez(tmp_path / "both.npz", codes=codes, factors=factors)
     np.save(tmp_path / "c.npy", codes)
     np.savez_compressed(tmp_path / "f.npz", factors)
-    asked = ["--metric", "factor-vae/robust", "--metric", "mig/locatello", "--repeats", "3", "--csv", "out.csv"]
+    asked = ["--metric", "factor-vae/robust", "--metric", "mig/locatello", "--repeats", "3", "--out", "out.csv"]
     tables = []
     for files in (["--codes", "both.npz"], ["--codes", "c.npy", "--factors", "f.npz"]):
         done = command("score", *files, *asked)
