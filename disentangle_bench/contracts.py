@@ -72,6 +72,16 @@ class Dataset(ABC):
         return root
 
     @classmethod
+    def download(cls) -> str:
+        """How much `prepare` downloads, in words: "268 MB", "none", "yours" (bring the files); empty: not said."""
+        return ""
+
+    @classmethod
+    def disk(cls) -> int | None:
+        """The bytes that the prepared file takes; None where that can't be known before, or there is none."""
+        return None
+
+    @classmethod
     def prepared(cls, root: Path) -> Path | None:
         """The prepared file under `root`, or None where it is missing; where none is needed, the root."""
         return root

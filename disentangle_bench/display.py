@@ -85,6 +85,15 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def size(count: int) -> str:
+    """Bytes as people write them: 4 kB, 1.4 MB, 377 MB, 12.7 GB."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            digits = 1 if count < 10 * factor or unit == "GB" else 0
+            return f"{count / factor:.{digits}f} {unit}"
+    return f"{count} B"
+
+
 class Bar:
     """A progress bar on stderr for one task; in a file or a pipe, a line now and then."""
 

@@ -78,10 +78,9 @@ def card_of_dataset(cls: type[Dataset]) -> str:
         ("factors", factors or f"none: {cls.no_factors}".rstrip(": ")),
         ("label", cls.label_factor or ", ".join(cls.class_names)),
         ("drawn anew", cls.nuisance),
+        ("download", cls.download()),
     ]
-    return card(
-        cls.name, cls.description, inspect.getdoc(getattr(cls, "whole", cls)), rows
-    )  # of a draft: the whole dataset's
+    return card(cls.name, cls.description, inspect.getdoc(getattr(cls, "whole", cls)), rows)  # whole: of a draft
 
 
 def model_card(name: str) -> str:

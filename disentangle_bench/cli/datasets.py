@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from disentangle_bench import datasets, registry
 from disentangle_bench.cli.cards import dataset_card, show_card
 from disentangle_bench.cli.options import Data, OldOutput, Plugins, listing, load_plugins
 from disentangle_bench.contracts import Dataset
-from disentangle_bench.display import Bar, console, duration
+from disentangle_bench.display import Bar, console, duration, fitted, size
 from disentangle_bench.errors import UserError
 
 
@@ -42,8 +43,10 @@ def list_datasets(context: typer.Context, data_root: Data = None, plugin: Plugin
     if context.invoked_subcommand is not None:
         return
     root = datasets.data_root(data_root)
-    table = listing([], "dataset", "what it holds", "images", "factors", "prepared")
-    table.columns[0].no_wrap = True
+    table = listing([], "dataset", "what it holds", "images", "factors", "download", "disk", "prepared")
+    for column in table.columns:
+        column.no_wrap = column.header not in ("what it holds", "factors")
+    damaged = []
     for name in datasets.names(root):
         cls = registry.get("dataset", name)
         shape = "×".join(map(str, getattr(cls, "image_shape", ())))
@@ -51,13 +54,24 @@ def list_datasets(context: typer.Context, data_root: Data = None, plugin: Plugin
         if len(cls.factor_names) > 10:
             factors = f"{len(cls.factor_names)} attributes"
         try:
-            path = cls.prepared(root)
-            state = path.name if path else "no"
+            state = "yes" if cls.prepared(root) else "no"
         except UserError:
-            state = f"damaged: datasets verify {name}"
-        table.add_row(name, cls.description, shape, factors or "none", state)
-    console().print(table)
-    console().print(f"data root  {root}\nprepare one with  disentangle-bench datasets prepare NAME", markup=False)
+            state = "damaged"
+            damaged.append(name)
+        disk = cls.disk()
+        needs = cls.download(), "" if disk is None else size(disk)
+        table.add_row(name, cls.description, shape, factors or "none", *needs, state)
+    console().print(fitted(table, "factors", "images", "what it holds", "disk", "download"))
+    console().print("\n".join(advice(root, damaged)), markup=False)
+
+
+def advice(root: Path, damaged: list[str]) -> Iterator[str]:
+    """What to do next, below the list."""
+    yield "download: at most (≤), more than (>), or files that you bring (yours); disk: of the prepared file"
+    yield f"data root  {root}"
+    yield "prepare one with  disentangle-bench datasets prepare NAME"
+    yield "print its card with  disentangle-bench datasets NAME"
+    yield from (f"what is damaged is told by  disentangle-bench datasets verify {name}" for name in damaged)
 
 
 Name = Annotated[str, typer.Argument(help="The dataset's name.")]
