@@ -30,6 +30,7 @@ from disentangle_bench.studies.config import IntervalsConfig, StudyConfig
 from disentangle_bench.studies.states import count_states
 from disentangle_bench.studies.study import Study, read_study, write_study
 from disentangle_bench.training.numerics import Numerics
+from disentangle_bench.trials.pending import Scoring
 from disentangle_bench.trials.records import Record, Workspace, environment, read_records, write_record
 from disentangle_bench.trials.spec import TrialSpec
 
@@ -53,7 +54,7 @@ def make_study(models: int, datasets: int, seeds: int) -> Study:
         for m in range(models)
         for seed in range(seeds)
     ]  # fmt: skip
-    return Study(NAME, "", METRICS, IntervalsConfig(), trials)
+    return Study(NAME, "", Scoring(METRICS), {}, IntervalsConfig(), trials)
 
 
 def make_record(spec: TrialSpec, number: int, place: dict[str, str], rng: np.random.Generator) -> Record:
@@ -108,9 +109,9 @@ def measure(workspace: Workspace, study: Study) -> tuple[dict[str, float], pd.Da
     lap("hash the trials' ids")
     records = [only(record, found) for record in read_records(workspace, ids)]
     lap("read the records")
-    chosen = {metric: registry.get("metric", metric) for metric in found.metrics}
+    chosen = {metric: registry.get("metric", metric) for metric in found.scoring.metrics}
     facts = {
-        name: MetricFacts(metric.keys, metric.higher_is_better, tuple(study.metrics[name]))
+        name: MetricFacts(metric.keys, metric.higher_is_better, tuple(study.scoring.metrics[name]))
         for name, metric in chosen.items()
     }
     ends = {
