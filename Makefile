@@ -19,15 +19,24 @@ help:
 
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# The package, or with what tests and documentation need: quickstart does without.
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$(PYTHON) is older than 3.11; name a newer one with PYTHON=..."; exit 2; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) \
 		|| { echo "no virtual environment could be made; on Debian: apt install python3-venv"; rm -rf $(VENV); exit 2; }
-	$(BIN)/pip install --disable-pip-version-check --constraint constraints.txt $(PIP_ARGS) --editable '.[dev]'
+	$(BIN)/pip install --disable-pip-version-check --constraint constraints.txt $(PIP_ARGS) --editable '$(1)'
 	@touch $@
+endef
 
-quickstart: setup
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(call install,.[dev])
+	@touch $(VENV)/.runs
+
+$(VENV)/.runs: pyproject.toml constraints.txt
+	$(call install,.)
+
+quickstart: $(VENV)/.runs
 	$(BIN)/disentangle-bench run quickstart
 
 lint: setup
