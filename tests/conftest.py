@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,9 @@ from disentangle_bench import registry
 from disentangle_bench.datasets import load
 from disentangle_bench.trials.records import Workspace
 from tests.helpers import PLUGINS, ROOT, Done, call_command, run_command
+
+# A shell's background job ignores Ctrl-C, and so would all programs that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CUDA = torch.cuda.is_available()  # before a test hides the devices: CUDA looks for them once
 
