@@ -19,15 +19,24 @@ help:
 
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# The package, or with what tests and documentation need: quickstart does without.
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$(PYTHON) is older than 3.11; name a newer one with PYTHON=..."; exit 2; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) \
 		|| { echo "no virtual environment could be made; on Debian: apt install python3-venv"; rm -rf $(VENV); exit 2; }
-	$(BIN)/pip install --disable-pip-version-check --constraint constraints.txt $(PIP_ARGS) --editable '.[dev]'
+	$(BIN)/pip install --disable-pip-version-check --constraint constraints.txt $(PIP_ARGS) --editable '$(1)'
 	@touch $@
+endef
 
-quickstart: setup
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(call install,.[dev])
+	@touch $(VENV)/.runs
+
+$(VENV)/.runs: pyproject.toml constraints.txt
+	$(call install,.)
+
+quickstart: $(VENV)/.runs
 	$(BIN)/disentangle-bench run quickstart
 
 lint: setup
@@ -35,11 +44,14 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# A worker of pytest a core, with one thread each: two threads on a core that is taken wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadgroup
+
 test: lint
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-all: lint
-	$(BIN)/pytest -m ''
+	$(PYTEST) -m ''
 
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

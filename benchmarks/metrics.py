@@ -118,6 +118,7 @@ def main() -> None:
     arguments.add_argument("--slow", action="store_true", help="protocols that take minutes, too")
     arguments.add_argument("--oracles", action="store_true", help="print scores of the oracle encoders instead")
     arguments.add_argument("--encoder", action="store_true", help="encode and score all of dSprites instead")
+    arguments.add_argument("--draft", action="store_true", help="encode a sample of 10,000 alone, to try it")
     arguments.add_argument("--threads", type=positive, default=os.cpu_count(), help="of the encoder")
     arguments.add_argument("--data-root", type=Path, help="prepared datasets (default: ./datasets)")
     options = arguments.parse_args()

@@ -17,6 +17,7 @@ from disentangle_bench.trials.records import Workspace
 from disentangle_bench.trials.spec import TrialSpec
 
 STUDY_FORMAT = 1
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it: ten times as fast
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def read_study(workspace: Workspace, name: str) -> Study:
 def read_study_at(path: Path) -> Study:
     """The study in a `study.yaml`; `UserError` where that is damaged."""
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.load(path.read_text(), LOADER)
         if content["format"] != STUDY_FORMAT:
             raise ValueError(f"format {content['format']}")
         trials = []

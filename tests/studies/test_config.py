@@ -46,9 +46,9 @@ def test_the_quickstart_is_three_models_and_two_seeds(data_root):
     from disentangle_bench.datasets import load
 
     config = load_study("quickstart", {}, [])
-    specs = resolve_trials(config, {"dsprites-32": load("dsprites-32", data_root)})
+    specs = resolve_trials(config, {"dsprites-32-draft": load("dsprites-32-draft", data_root)})
     assert len(specs) == 6
-    assert {spec.configuration for spec in specs} == {"small"}
+    assert {(spec.configuration, spec.config["steps"]) for spec in specs} == {("small-changed", 1_500)}
 
 
 def test_the_published_preset_is_the_published_configuration(data_root):

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from disentangle_bench.training.snapshot import Snapshot
 from disentangle_bench.training.step import Losses, StepState
 from disentangle_bench.training.trainer import Trainer, build_model
 from disentangle_bench.trials.records import read_record
-from tests.helpers import TESTS, command_line, environment
+from tests.helpers import TESTS, run_command
 
 pytestmark = pytest.mark.usefixtures("place")
 
@@ -263,11 +262,10 @@ def test_a_lack_of_device_memory_is_told_from_other_errors(error, expected):
 
 
 def test_without_a_compiler_a_trial_is_eager_and_its_record_says_why(tmp_path):
-    words = command_line(tmp_path, "run", "--models", "vae", "--dataset", "tiny", "--name", "s", "--local",
-                         "--set", "steps=2", "--set", "metrics={factor-vae: [robust]}",
-                         "--set", "numerics.mode=compiled")  # fmt: skip
     nowhere = {"CXX": str(tmp_path / "no-compiler"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=environment(tmp_path) | nowhere)
+    done = run_command(tmp_path, "run", "--models", "vae", "--dataset", "tiny", "--name", "s", "--local",
+                       "--set", "steps=2", "--set", "metrics={factor-vae: [robust]}",
+                       "--set", "numerics.mode=compiled", **nowhere)  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = read_record(next(tmp_path.glob("results/runs/*/record.json")))
     assert (record.status, record.spec.numerics.mode) == ("finished", "compiled")
