@@ -69,3 +69,19 @@ def no_plugins() -> Iterator[None]:
         mock.patch.object(registry, "_plugin_sources", {}),
     ):
         yield
+
+
+def little(path: Path, name: str, *changes: tuple[str, str]) -> Path:
+    """The plugin of `plugins/little.py` under this path, its model called `name`, with texts replaced."""
+    source = (TESTS / "plugins" / "little.py").read_text()
+    for old, new in (('"little"', f'"{name}"'), *changes):
+        assert source.count(old) == 1, old
+        source = source.replace(old, new)
+    path.write_text(source)
+    return path
+
+
+def line_with(path: Path, text: str) -> int:
+    """The number of the one line of a file that holds this text."""
+    [number] = [i for i, line in enumerate(path.read_text().splitlines(), start=1) if text in line]
+    return number

@@ -7,11 +7,13 @@ from itertools import takewhile
 
 import pytest
 
-from disentangle_bench import registry
+from disentangle_bench import blame, registry
 from disentangle_bench.contracts import Comparison, Dataset, ImageMetric, Metric
-from disentangle_bench.errors import UserError
+from disentangle_bench.errors import PluginError, UserError
 from disentangle_bench.models.base import Model, ModelConfig
-from tests.helpers import ROOT
+from disentangle_bench.plugins import guarded
+from disentangle_bench.resources import shipped
+from tests.helpers import ROOT, line_with, little
 
 EVERYTHING = [(kind, name) for kind, entries in registry.BUILT_IN.items() for name in entries]
 
@@ -120,3 +122,75 @@ def test_a_name_taken_twice_is_an_error(tmp_path):
 def test_a_plugin_that_cannot_be_found_gets_a_sentence():
     with pytest.raises(UserError, match="it can't be imported"):
         registry.load_plugin("no_such_module_anywhere")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import math\n\ndef broken(:\n", "SyntaxError: invalid syntax, at {file}:3"),
+        ("import helper_of_mine\n", "SyntaxError: '(' was never closed, at {helper}:2"),
+        ("import math\nvalue = math.sqrt(-1)\n", "ValueError: .*, at {file}:2"),
+        ("import json\nvalue = json.loads('')\n", "JSONDecodeError: .*, at {file}:2"),  # not where json noticed it
+        ("raise SystemExit(3)\n", "SystemExit: 3, at {file}:1"),
+    ],
+)
+def test_an_import_that_fails_names_the_plugins_own_line(source, words, tmp_path, monkeypatch):
+    file, helper = tmp_path / "mine.py", tmp_path / "helper_of_mine.py"
+    file.write_text(source)
+    helper.write_text("x = 1\ny = (1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PluginError, match=words.format(file=file, helper=helper)):
+        registry.load_plugin(file)
+
+
+def test_a_package_that_fails_names_its_own_file(tmp_path, monkeypatch):
+    inner = tmp_path / "broken_package" / "models"
+    inner.mkdir(parents=True)
+    for folder in (inner.parent, inner):
+        (folder / "__init__.py").touch()
+    (inner / "mine.py").write_text("\nimport nothing_here\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PluginError, match=f"No module named 'nothing_here', at {inner / 'mine.py'}:2"):
+        registry.load_plugin("broken_package.models.mine")
+
+
+def test_a_metric_whose_compute_is_no_function_is_refused(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from functools import partial\nfrom disentangle_bench.contracts import Metric\n"
+        "def half(table, protocol, rng):\n    return {'score': 0.5}\n"
+        "METRIC = Metric('partly', 'Partly', 'nobody', partial(half), {'only': None})\n"
+    )
+    with pytest.raises(UserError, match="the metric 'partly' in .*mine.py: `compute` must be a function"):
+        registry.load_plugin(tmp_path / "mine.py")
+
+
+def test_frames_are_a_plugins_own_in_its_file_and_beside_it_but_not_in_an_installed_package(tmp_path):
+    mine, package = tmp_path / "mine.py", tmp_path / "package" / "__init__.py"
+    installed = tmp_path / "site-packages" / "single.py"
+    assert blame.belongs(str(mine), mine)
+    assert blame.belongs(str(tmp_path / "beside.py"), mine)
+    assert not blame.belongs(str(tmp_path / "package" / "deeper.py"), mine)
+    assert blame.belongs(str(package.parent / "models" / "deep.py"), package)
+    assert blame.belongs(str(installed), installed)
+    assert not blame.belongs(str(installed.parent / "other.py"), installed)
+    assert not blame.belongs("<frozen importlib._bootstrap>", mine)
+
+
+def test_an_error_of_ours_beneath_a_plugin_is_told_with_our_frames(tmp_path):
+    """The plugin called us: perhaps wrongly, perhaps the fault is ours."""
+    plugin = little(
+        tmp_path / "mine.py", "calls-us", ("        self.shape =", "        parameters_of(3)\n        self.shape =")
+    )
+    registry.load_plugin(plugin)
+    cls = registry.get("model", "calls-us")
+    with pytest.raises(PluginError) as raised:
+        guarded(cls, "its constructor", cls, cls.configurations["small"], (1, 16, 16))
+    said = str(raised.value)
+    assert f"at {plugin}:{line_with(plugin, 'parameters_of(3)')}" in said
+    assert re.search(r"disentangle_bench/models/base\.py\", line \d+, in parameters_of", said)
+
+
+def test_an_error_of_ours_alone_keeps_its_traceback(tmp_path):
+    registry.load_plugin(little(tmp_path / "mine.py", "stands-by"))
+    with pytest.raises(FileNotFoundError, match="is the package whole"):
+        guarded(registry.get("model", "stands-by"), "a call", shipped, "nothing of this name")

@@ -23,9 +23,7 @@ def refuse_incomplete(cls: type[Model]) -> None:
     refuse(cls, derived, f"set `Config` to a subclass of ModelConfig; it is {config!r}")
     known = getattr(cls, "configurations", None)
     some = isinstance(known, Mapping) and known
-    refuse(
-        cls, some, "set `configurations` to one or more by name, such as {'small': MyConfig()}; it is " + repr(known)
-    )
+    refuse(cls, some, f"name some in `configurations`, such as {{'small': MyConfig()}}; it is {known!r}")
     for name, each in dict(known or {}).items():
         fits = config is not None and isinstance(each, config)
         refuse(cls, fits, f"configuration '{name}' must be an instance of its `Config`; it is a {type(each).__name__}")

@@ -1,7 +1,9 @@
 """The shipped checks: everything built in passes them, and each finds the fault that it is there for, in words."""
 
+from collections import Counter
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +11,15 @@ import torch
 from torch import nn
 
 from disentangle_bench import conformance, registry
+from disentangle_bench.conformance import little as little_checks
 from disentangle_bench.conformance.device import Tape
 from disentangle_bench.conformance.little import Bars
+from disentangle_bench.conformance.little import Subject as Little
 from disentangle_bench.contracts import ImageMetric, Metric
 from disentangle_bench.errors import UserError
 from disentangle_bench.metrics import mig
 from disentangle_bench.models.base import Batch, Model, ModelConfig, Player, parameters_of
-from tests.helpers import TESTS
+from tests.helpers import TESTS, line_with, little
 
 EXAMPLE = TESTS.parent / "examples" / "my_vae.py"
 BUILT_IN = [(kind, name) for kind in registry.KINDS for name in registry.BUILT_IN[kind]]
@@ -248,7 +252,12 @@ class KeepsItsWeights(Good):
         (OtherWidth, "`sample_codes` gives (8, 3)"),
         (HiddenState, "a resumed run gave other codes"),
         (HiddenState, "recorded and replayed gives other weights"),
-        (Crashes, "ZeroDivisionError: planned (test_conformance.py, line"),
+        (
+            Crashes,
+            "conformance/test_conformance.py:"
+            + str(line_with(Path(__file__), 'ZeroDivisionError("planned")'))
+            + ", in diagnostics)",
+        ),
         (NeverRefused, "it refuses images of every shape tried"),
         (KeepsItsWeights, "left the weights of 'both' as they were"),
     ],
@@ -256,6 +265,108 @@ class KeepsItsWeights(Good):
 def test_a_fault_in_a_model_is_found_and_told(broken, words):
     failed = [finding for finding in conformance.check("model", broken) if finding.status == "failed"]
     assert any(words in finding.message for finding in failed), failed
+
+
+class BreaksAtStepSix(Good):
+    def losses(self, batch, rng, step):
+        broken = torch.where(step < 6, 1.0, float("nan"))
+        return {"both": super().losses(batch, rng, step)["both"] * broken}
+
+    configurations = {"small": Settings(steps=1_000)}
+
+
+class BreaksAtTheEnd(BreaksAtStepSix):
+    def losses(self, batch, rng, step):
+        return {"both": Good.losses(self, batch, rng, step)["both"] / (step < 1_000)}
+
+
+class ConstantCodes(Good):
+    def encode(self, images):
+        return torch.full((len(images), 4), 0.5, device=images.device)
+
+
+class TuplesOfCodes(Good):
+    def encode(self, images):
+        return self.encoder(images), None
+
+
+def failures(subject, kind="model"):
+    """The messages of failed checks, and how often each was said."""
+    return Counter(finding.message for finding in conformance.check(kind, subject) if finding.status == "failed")
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (BreaksAtStepSix, "the loss of 'both' is nan at step 6 ("),
+        (BreaksAtTheEnd, "the loss of 'both' is inf at step 1000 ("),
+        (ConstantCodes, "all images have the same code"),
+        (TuplesOfCodes, "`encode` must give a tensor (N, D), one row an image, not a tuple"),
+    ],
+)
+def test_a_fault_that_shows_late_is_found_too_with_the_line_of_its_method(broken, words):
+    method = broken.losses if "loss" in words else broken.encode
+    where = f"test_conformance.py:{method.__code__.co_firstlineno}"
+    assert any(words in message and where in message for message in failures(broken))
+
+
+def test_what_a_nan_makes_meaningless_is_not_said():
+    findings = conformance.check("model", NotANumber)
+    [(message, count)] = failures(NotANumber).items()
+    assert "the loss of 'both' is inf at step 1" in message
+    assert count == 2, "at the first step, and in a training"
+    skipped = {finding.message for finding in findings if finding.status == "skipped"}
+    assert skipped == {"its losses don't stay finite, which makes this check say nothing"}
+
+
+def test_what_was_tried_is_said():
+    tried = {f.message for f in conformance.check("model", BreaksAtTheEnd) if f.status == "passed" and f.message}
+    assert tried == {"tried 20 steps of a training"}
+    tried = {f.message for f in conformance.check("model", Good) if f.message}
+    assert tried == {"tried steps 1 and 4, both with the first weights", "tried 4 steps of a training"}
+
+
+def test_a_long_training_is_left_when_its_time_is_over(monkeypatch):
+    class Slow(Good):
+        configurations = {"small": Settings(steps=1_000)}
+
+    monkeypatch.setattr(little_checks, "SECONDS", 0.0)
+    assert Little(Slow).trained == little_checks.Trained(0, whole=False)
+
+
+class NoEncoder(Good):
+    encode = Model.encode
+
+
+@pytest.mark.parametrize("broken", [NeverRefused, NoEncoder])
+def test_what_can_not_be_built_is_said_once(broken):
+    findings = conformance.check("model", broken)
+    assert [finding.status for finding in findings if finding.status != "passed"] == ["failed"]
+    assert len(findings) <= 2
+
+
+def test_equal_messages_stand_together():
+    class Broken(Good):
+        def losses(self, batch, rng, step):
+            raise ValueError("planned")
+
+    findings = conformance.check("model", Broken)
+    [(finding, titles)] = [
+        (each, titles) for each, titles in conformance.grouped(findings).items() if "planned" in each.message
+    ]
+    assert finding.message.startswith("ValueError: planned (")
+    assert len(titles) > 5
+
+
+def test_the_command_says_a_plugins_faults_once_each_with_its_line(tmp_path, command):
+    plugin = little(tmp_path / "mine.py", "mine", ("        images = self.decoder", "        images = decoder"))
+    little(tmp_path / "other.py", "other", ("    def encode", "    def encoder_"))
+    done = command("check", "mine.py", "other.py", plugins=False)
+    assert done.returncode == 1
+    said = f"NameError: name 'decoder' is not defined (mine.py:{line_with(plugin, '= decoder')}, in losses)"
+    assert done.stdout.count(said) == 1
+    assert done.stdout.count("it does not define `encode`") == 1
+    assert "conformance/" not in done.stdout
 
 
 class HasNoFormWithoutData(Good):

@@ -17,7 +17,7 @@ from disentangle_bench.training.trainer import Intervals
 from disentangle_bench.trials.pending import Scoring, TrialOptions
 from disentangle_bench.trials.records import read_record
 from disentangle_bench.trials.trial import run_trial
-from tests.helpers import call_command, command_line, environment
+from tests.helpers import TESTS, call_command, command_line, environment, line_with
 
 METRICS = {"factor-vae": ["robust"]}
 
@@ -139,7 +139,9 @@ def test_a_crash_is_retried_then_recorded_with_its_traceback(place):
     trial = spec(place, "faulty", 0, "faulty.crash_at=7")
     record = run_trial(trial, place, options(retries=2))
     assert record.status == "failed"
-    assert record.cause == "ZeroDivisionError: planned crash"
+    line = line_with(TESTS / "plugins/faulty.py", "planned crash")
+    assert record.cause == f"ZeroDivisionError: planned crash, at faulty.py:{line}, in losses"
+    assert record.plugin == "faulty.py"
     assert "planned crash" in record.traceback
     assert record.scores == {}
     assert not (place.trial(trial.id) / "progress.json").exists()
@@ -195,6 +197,43 @@ def test_load_trial_encodes_as_the_stored_codes(place):
         loaded.encode(np.zeros((1, 1, 16, 16)))
     with pytest.raises(UserError, match="there is no such record"):
         load_trial("0000", results=place.results)
+
+
+def test_load_trial_gives_scores_codes_factors_and_images(place):
+    record = run_trial(spec(place), place, options())
+    loaded = load_trial(record.id, results=place.results)
+    assert repr(loaded) == f"<trial ib-gan tiny seed 0 ({record.id}), finished, 1 scores>"
+    assert (loaded.record, loaded.spec, loaded.scores) == (record, record.spec, record.scores)
+    dataset = registry.get("dataset", "tiny")(place.data)
+    np.testing.assert_array_equal(loaded.factors, dataset.factors(np.arange(96)))
+    np.testing.assert_array_equal(loaded.codes, np.load(place.trial(record.id) / "codes.npy"))
+    images = loaded.generate(loaded.codes)
+    assert (images.shape, images.dtype) == ((96, 1, 16, 16), np.uint8)
+    np.testing.assert_array_equal(loaded.generate(loaded.codes[:3]), images[:3])
+    drawn = loaded.generate(5, seed=1)
+    assert drawn.shape == (5, 1, 16, 16)
+    np.testing.assert_array_equal(drawn, loaded.generate(5, seed=1))
+    assert not np.array_equal(drawn, loaded.generate(5, seed=2))
+    with pytest.raises(UserError, match=r"codes must be \(N, 10\), or a number of them, not \(3, 4\)"):
+        loaded.generate(np.zeros((3, 4)))
+    with pytest.raises(UserError, match="their number from 1 up, not 0"):
+        loaded.generate(0)
+
+
+def test_codes_that_were_deleted_are_a_sentence(place):
+    record = run_trial(spec(place), place, options())
+    (place.trial(record.id) / "codes.npy").unlink()
+    loaded = load_trial(record.id, results=place.results)
+    with pytest.raises(UserError, match=r"codes\.npy are not there; run the trial's study again"):
+        _ = loaded.codes
+
+
+def test_load_trial_of_a_plugins_model_says_how_to_give_the_plugin(place, monkeypatch):
+    record = run_trial(spec(place, "faulty"), place, options())
+    assert load_trial(record.id, place.results, plugins=place.plugins).spec.model == "faulty"
+    monkeypatch.delitem(registry._plugins["model"], "faulty")
+    with pytest.raises(UserError, match=r'came from a plugin.*load_trial\("\w+", plugins=\("faulty\.py",\)\)'):
+        load_trial(record.id, place.results)
 
 
 def test_damaged_files_get_a_sentence(place):
