@@ -18,7 +18,7 @@ import disentangle_bench
 from disentangle_bench.errors import UserError
 from disentangle_bench.metrics import score
 from disentangle_bench.trials.records import read_record
-from tests.helpers import TESTS, call_command, command_line, environment, run_command
+from tests.helpers import ROOT, TESTS, call_command, command_line, environment, run_command
 
 KIM = ["--set", "metrics={factor-vae: [robust]}"]  # one score instead of five, to be quick
 QUICK = [*KIM, "--set", "steps=5"]
@@ -337,10 +337,10 @@ def test_ctrl_c_leaves_everything_resumable(tmp_path, undisturbed, where):
 
 
 @pytest.mark.ray
-def test_the_readmes_plugin_trains_on_ray(tmp_path, process):
-    example = TESTS.parent / "examples" / "my_vae.py"
-    readme = (TESTS.parent / "README.md").read_text()
-    assert example.read_text() in readme, "README shows another plugin than examples/my_vae.py"
+def test_the_tutorials_plugin_trains_on_ray(tmp_path, process):
+    example = ROOT / "examples" / "my_vae.py"
+    tutorial = (ROOT / "docs" / "tutorials" / "model.md").read_text()
+    assert example.read_text() in tutorial, "the tutorial shows another plugin than examples/my_vae.py"
     assert len(example.read_text().splitlines()) < 60
     done = process("run", "--plugin", str(example), "--models", "my-vae", "--dataset", "tiny", "--name", "s",
                    "--set", "steps=20", *KIM)  # fmt: skip
