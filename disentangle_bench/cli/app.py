@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import io
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from disentangle_bench import __version__
 from disentangle_bench.cli.datasets import datasets_app
+from disentangle_bench.cli.loudness import Quiet, Verbose, with_loudness
 from disentangle_bench.cli.presets import presets
 from disentangle_bench.cli.registry import check, metrics, models
 from disentangle_bench.cli.run import run
@@ -52,30 +50,6 @@ app = typer.Typer(
 )
 
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes: results and mistakes alone.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Everything written out.")]
-
-
-def with_loudness(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with --quiet and --verbose, which may so stand before its name or after it."""
-
-    @functools.wraps(command)
-    def loud(quiet: bool, verbose: bool, **given: Any) -> None:
-        if quiet or verbose:
-            LOUDNESS["level"] = int(verbose) - int(quiet)
-        command(**given)
-
-    signature = inspect.signature(command, eval_str=True)
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
-        for name, kind in (("quiet", Quiet), ("verbose", Verbose))
-    ]
-    given = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in signature.parameters.values()]
-    loud.__signature__ = signature.replace(parameters=[*given, *added])  # type: ignore[attr-defined]  # typer reads it
-    loud.__annotations__ = {each.name: each.annotation for each in [*given, *added]}
-    return loud
-
-
 def say_version(wanted: bool) -> None:
     """Print the version and stop."""
     if wanted:
@@ -108,7 +82,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ± still gets its table
     try:
-        app()
+        app(prog_name="disentangle-bench")
     except UserError as error:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(2)

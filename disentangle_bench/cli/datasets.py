@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from disentangle_bench import datasets, registry
 from disentangle_bench.cli.cards import dataset_card, show_card
+from disentangle_bench.cli.loudness import with_loudness
 from disentangle_bench.cli.options import Data, OldOutput, Plugins, listing, load_plugins
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.display import Bar, console, duration, fitted, size
@@ -74,7 +75,7 @@ def advice(root: Path, damaged: list[str]) -> Iterator[str]:
     yield from (f"what is damaged is told by  disentangle-bench datasets verify {name}" for name in damaged)
 
 
-Name = Annotated[str, typer.Argument(help="The dataset's name.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The dataset's name.")]
 
 
 @datasets_app.command(hidden=True)
@@ -84,7 +85,8 @@ def card(name: Name, plugin: Plugins = []) -> None:  # noqa: B006
     show_card(dataset_card(name, commands=("prepare", "verify", "show")))
 
 
-@datasets_app.command()
+@datasets_app.command(epilog="Example: disentangle-bench datasets prepare shapes3d --source ~/3dshapes.h5")
+@with_loudness
 def prepare(
     name: Name,
     source: Annotated[
@@ -123,9 +125,10 @@ def summary(dataset: Dataset) -> str:
     return f"{len(dataset):,} images of {shape}; {f'{kind} {factors}' if factors else 'no factors'}{classes}"
 
 
-@datasets_app.command()
+@datasets_app.command(epilog="Example: disentangle-bench datasets verify dsprites")
+@with_loudness
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Datasets (default: all).")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Datasets (default: all).")] = None,
     data_root: Data = None,
     plugin: Plugins = [],  # noqa: B006
 ) -> None:
@@ -163,7 +166,8 @@ def is_there(name: str, root: Path) -> bool:
         return True
 
 
-@datasets_app.command()
+@datasets_app.command(epilog="Example: disentangle-bench datasets show dsprites --out dsprites.png")
+@with_loudness
 def show(
     name: Name,
     out: Annotated[Path | None, typer.Option(help="The picture to write (default: NAME.png).")] = None,

@@ -12,7 +12,9 @@ from disentangle_bench.display import console
 from disentangle_bench.errors import unknown
 
 
-def presets(name: Annotated[str | None, typer.Argument(help="Print this preset's file.")] = None) -> None:
+def presets(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this preset's file.")] = None,
+) -> None:
     """List the presets, studies that `run NAME` trains; with a NAME, print its file, to be the start of your own."""
     from disentangle_bench.studies.config import PRESETS, load_study, preset_names, seed_ranges
 

@@ -17,7 +17,7 @@ from disentangle_bench.errors import UserError
 
 def check(
     paths: Annotated[
-        list[str], typer.Argument(metavar="[FILE.py|MODULE]...", help="Your models, datasets, metrics.")
+        list[str], typer.Argument(metavar="FILE.py|MODULE...", help="Your models, datasets, metrics.")
     ] = [],  # noqa: B006
     everything: Annotated[bool, typer.Option("--all", help="Check all that is built in or installed, too.")] = False,
     data_root: Data = None,

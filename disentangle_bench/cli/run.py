@@ -18,7 +18,7 @@ def run(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PRESET|STUDY|FILE.yaml]", help="A preset, a study that exists, or a file.", show_default=False
+            metavar="PRESET|STUDY|FILE.yaml", help="A preset, a study that exists, or a file.", show_default=False
         ),
     ] = None,
     models: Annotated[str | None, typer.Option(help="Models, comma-separated.", rich_help_panel=WHAT)] = None,

@@ -18,7 +18,9 @@ STATES: tuple[Any, ...] = ("finished", "running", "interrupted", "waiting", "fai
 
 
 def status(
-    name: Annotated[str | None, typer.Argument(help="The study's name; left out: all studies.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="STUDY", help="The study's name; left out: all studies.")
+    ] = None,
     results: Results = None,
     data_root: Data = None,
     plugin: Plugins = [],  # noqa: B006
@@ -96,7 +98,7 @@ def show_study(place: Any, name: str) -> None:
 
 
 def leaderboard(
-    name: Annotated[str, typer.Argument(help="The study's name.")],
+    name: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")],
     out: Annotated[
         Path | None, typer.Option(help="The CSV file to write (default: the study's leaderboard.csv).")
     ] = None,

@@ -19,15 +19,13 @@ if TYPE_CHECKING:
 
 
 def score(
-    trial: Annotated[
-        str | None, typer.Argument(metavar="[TRIAL]", help="A trial's id, or the beginning of it.")
-    ] = None,
+    trial: Annotated[str | None, typer.Argument(metavar="TRIAL", help="A trial's id, or the beginning of it.")] = None,
     codes: Annotated[Path | None, typer.Option(help="Your own codes instead: (N, D), .npz or .npy.")] = None,
     factors: Annotated[Path | None, typer.Option(help="Their factors: (N, K) whole numbers, .npz or .npy.")] = None,
     metric: Annotated[
         list[str],
         typer.Option(
-            metavar="METRIC[/PROTOCOL]",
+            metavar="METRIC|METRIC/PROTOCOL",
             help="METRIC, under its default protocol: robust where it has one; METRIC/PROTOCOL; or METRIC/all, under "
             "each. Repeatable (default: every metric of codes).",
         ),

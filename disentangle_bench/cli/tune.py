@@ -13,12 +13,12 @@ from disentangle_bench.errors import UserError
 
 
 def tune(
-    model: Annotated[str, typer.Argument(help="The model whose settings to search.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The model whose settings to search.")],
     dataset: Annotated[str, typer.Option(help="The dataset.")],
     samples: Annotated[int, typer.Option(min=1, help="Candidates to draw from the model's search space.")] = 18,
     seeds: Annotated[str, typer.Option(help="Seeds of each candidate; UDR and ModelCentrality need two.")] = "0-1",
     objective: Annotated[
-        str, typer.Option(help="udr, model-centrality, information; or METRIC[/PROTOCOL] with --labels.")
+        str, typer.Option(help="udr, model-centrality, information; or METRIC or METRIC/PROTOCOL with --labels.")
     ] = "udr",
     labels: Annotated[bool, typer.Option("--labels", help="Allow an objective that sees the factors.")] = False,
     every: Annotated[bool, typer.Option("--random", help="Train all to the end; stop none early.")] = False,

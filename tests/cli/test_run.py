@@ -178,7 +178,20 @@ def test_help_is_grouped_with_an_example_for_each_command(command):
     text = printed(command("--help", plugins=False))
     for group in ("Studies", "Single trials and codes", "What there is", "--install-completion"):
         assert group in text
-    for name in ("run", "tune", "status", "leaderboard", "score", "traverse", "presets", "models", "metrics", "check"):
-        page = printed(command(name, "--help", plugins=False))
+    single = (
+        "run",
+        "tune",
+        "status",
+        "leaderboard",
+        "score",
+        "traverse",
+        "why",
+        "presets",
+        "models",
+        "metrics",
+        "check",
+    )
+    for name in (*single, "datasets prepare", "datasets verify", "datasets show"):
+        page = printed(command(*name.split(), "--help", plugins=False))
         assert "Example: disentangle-bench" in " ".join(page.split())
         assert "--quiet" in page
