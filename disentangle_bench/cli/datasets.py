@@ -128,7 +128,7 @@ def summary(dataset: Dataset) -> str:
 @datasets_app.command(epilog="Example: disentangle-bench datasets verify dsprites")
 @with_loudness
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Datasets (default: all).")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Datasets (default: all).")] = None,
     data_root: Data = None,
     plugin: Plugins = [],  # noqa: B006
 ) -> None:

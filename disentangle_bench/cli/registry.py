@@ -16,9 +16,7 @@ from disentangle_bench.errors import UserError
 
 
 def check(
-    paths: Annotated[
-        list[str], typer.Argument(metavar="FILE.py|MODULE...", help="Your models, datasets, metrics.")
-    ] = [],  # noqa: B006
+    paths: Annotated[list[str], typer.Argument(metavar="FILE.py|MODULE", help="Your models, datasets, metrics.")] = [],  # noqa: B006
     everything: Annotated[bool, typer.Option("--all", help="Check all that is built in or installed, too.")] = False,
     data_root: Data = None,
 ) -> None:
@@ -97,7 +95,9 @@ def models(
 
 
 def metrics(
-    name: Annotated[str | None, typer.Argument(help="Print the card of this metric or comparison.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Print the card of this metric or comparison.")
+    ] = None,
     plugin: Plugins = [],  # noqa: B006
 ) -> None:
     """List the metrics, of codes, of images, or of a study's seeds: range, direction, protocols, the default first."""
