@@ -144,7 +144,7 @@ def test_a_plugin_that_cannot_be_found_gets_a_sentence():
     ("source", "words"),
     [
         ("import math\n\ndef broken(:\n", "SyntaxError: invalid syntax, at {file}:3"),
-        ("import helper_of_mine\n", "SyntaxError: '(' was never closed, at {helper}:2"),
+        ("import helper_of_mine\n", "SyntaxError: '.' was never closed, at {helper}:2"),
         ("import math\nvalue = math.sqrt(-1)\n", "ValueError: .*, at {file}:2"),
         ("import json\nvalue = json.loads('')\n", "JSONDecodeError: .*, at {file}:2"),  # not where json noticed it
         ("raise SystemExit(3)\n", "SystemExit: 3, at {file}:1"),

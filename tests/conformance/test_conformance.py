@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from disentangle_bench import conformance, registry
+from disentangle_bench.blame import shown
 from disentangle_bench.conformance import little as little_checks
 from disentangle_bench.conformance.device import Tape
 from disentangle_bench.conformance.little import Bars
@@ -228,6 +228,9 @@ class KeepsItsWeights(Good):
         pass
 
 
+PLANNED = f"{shown(__file__)}:{Crashes.diagnostics.__code__.co_firstlineno + 1}"
+
+
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
@@ -252,12 +255,7 @@ class KeepsItsWeights(Good):
         (OtherWidth, "`sample_codes` gives (8, 3)"),
         (HiddenState, "a resumed run gave other codes"),
         (HiddenState, "recorded and replayed gives other weights"),
-        (
-            Crashes,
-            "conformance/test_conformance.py:"
-            + str(line_with(Path(__file__), 'ZeroDivisionError("planned")'))
-            + ", in diagnostics)",
-        ),
+        (Crashes, "ZeroDivisionError: planned (" + PLANNED + ", in diagnostics)"),
         (NeverRefused, "it refuses images of every shape tried"),
         (KeepsItsWeights, "left the weights of 'both' as they were"),
     ],
