@@ -58,7 +58,12 @@ def options(command: Any, title: str) -> str:
     """A table of a command's options."""
     hints = get_type_hints(command.callback)
     rows = [
-        (codes([*each.opts, *each.secondary_opts]), takes(each, hints.get(each.name, bool)), default(each), each.help or "")
+        (
+            codes([*each.opts, *each.secondary_opts]),
+            takes(each, hints.get(each.name, bool)),
+            default(each),
+            each.help or "",
+        )
         for each in command.params
         if each.param_type_name == "option" and not each.hidden
     ]
