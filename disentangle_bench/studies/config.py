@@ -234,7 +234,7 @@ def no_setting(setting: str, name: str, models: Any) -> UserError:
         return UserError(f"--set {setting}: {name} is a field of {owners[name]}; say --set {owners[name]}.{setting}.")
     known = [*StudyConfig.model_fields, *registry.names("model")]
     near = difflib.get_close_matches(name, [*known, *owners], n=1, cutoff=0.5)
-    if near and near[0] in owners:
+    if near and near[0] in owners and near[0] not in known:
         return UserError(f"unknown setting '{name}'. Did you mean '{owners[near[0]]}.{near[0]}'?")
     return unknown("setting", name, known)
 
