@@ -2,7 +2,7 @@
 
     python benchmarks/metrics.py [--codes random] [--slow] [--fraction 0.02] [--repeats 3] [--only NAME,...]
     python benchmarks/metrics.py --encoder      what an encoder's scores cost with encoding, beside a vote-wise peer
-    python benchmarks/metrics.py --oracles      scores of the oracle encoders: the README's table, in Markdown
+    python benchmarks/metrics.py --oracles      scores of the oracle encoders: the table of docs/explanation/oracles.md
 
 A peer draws, gathers and reduces one vote, code or factor after the other, as the public implementations do (see
 metric_peers.py). It runs once; what it runs only a part of is scaled up, as the table says. Each metric runs in a
