@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -59,6 +60,21 @@ def call_command(folder: Path, *arguments: str, plugins: bool = True, **changes:
         except SystemExit as end:
             status = int(end.code or 0)
     return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
+
+
+def on_terminal(folder: Path, *arguments: str, **changes: str) -> tuple[int, str]:
+    """The status of such a process, and all that it writes, where it finds a terminal."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        command_line(folder, *arguments), stdout=slave, stderr=slave, cwd=folder, env=environment(folder) | changes
+    )
+    os.close(slave)
+    seen = b""
+    with contextlib.suppress(OSError):  # the other end closed: the process is done
+        while chunk := os.read(master, 65536):
+            seen += chunk
+    os.close(master)
+    return process.wait(60), seen.decode()
 
 
 @contextlib.contextmanager

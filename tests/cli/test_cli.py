@@ -1,7 +1,6 @@
 """The command line as a user meets it: real Ray, real kills; in a process of its own where that is what is tested."""
 
 import json
-import os
 import re
 import resource
 import signal
@@ -18,7 +17,7 @@ import disentangle_bench
 from disentangle_bench.errors import UserError
 from disentangle_bench.metrics import score
 from disentangle_bench.trials.records import read_record
-from tests.helpers import ROOT, TESTS, call_command, command_line, environment, run_command
+from tests.helpers import ROOT, TESTS, call_command, command_line, environment, on_terminal, run_command
 
 KIM = ["--set", "metrics={factor-vae: [robust]}"]  # one score instead of five, to be quick
 QUICK = [*KIM, "--set", "steps=5"]
@@ -264,23 +263,8 @@ def test_ray_needs_no_more_than_the_machine_has(tmp_path):
 
 
 def test_live_progress_on_a_terminal(tmp_path):
-    import pty
-
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
-        command_line(tmp_path, "run", *SLOW, "--local"), stdout=slave, stderr=slave, cwd=tmp_path,
-        env=environment(tmp_path) | {"TERM": "xterm", "COLUMNS": "100"},
-    )  # fmt: skip
-    os.close(slave)
-    seen = b""
-    try:
-        while chunk := os.read(master, 65536):
-            seen += chunk
-    except OSError:  # the other end closed: the process is done
-        pass
-    os.close(master)
-    assert process.wait(60) == 0
-    text = seen.decode()
+    status, text = on_terminal(tmp_path, "run", *SLOW, "--local", TERM="xterm", COLUMNS="100")
+    assert status == 0
     assert re.search(r"faulty tiny seed 0.*train \d+/40", text)
     assert re.search(r"steps/s.*s left", text)
     assert "1 of 2 trials done" in text

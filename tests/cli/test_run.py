@@ -1,15 +1,13 @@
 """`run` and what stands beside it: studies that are gone on with, dry runs, presets, and how much is said."""
 
 import json
-import os
-import pty
 import signal
 import subprocess
 
 import pytest
 
 from disentangle_bench.studies.config import preset_names
-from tests.helpers import TESTS, command_line, environment
+from tests.helpers import TESTS, command_line, environment, on_terminal
 
 KIM = "metrics={factor-vae: [robust]}"
 GAN = ["run", "--models", "gan", "--dataset", "tiny", "--name", "s", "--local", "--set", "steps=5", "--set", KIM]
@@ -156,22 +154,10 @@ def test_quiet_says_results_alone(tmp_path, command, place):
 
 
 def test_a_dumb_terminal_gets_plain_lines(tmp_path):
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
-        command_line(tmp_path, *GAN), stdout=slave, stderr=slave, cwd=tmp_path,
-        env=environment(tmp_path) | {"TERM": "dumb", "COLUMNS": "60"},
-    )  # fmt: skip
-    os.close(slave)
-    seen = b""
-    try:
-        while chunk := os.read(master, 65536):
-            seen += chunk
-    except OSError:  # the other end closed: the process is done
-        pass
-    os.close(master)
-    assert process.wait(60) == 0
-    assert b"[1/1]" in seen
-    assert b"\x1b" not in seen
+    status, text = on_terminal(tmp_path, *GAN, TERM="dumb", COLUMNS="60")
+    assert status == 0
+    assert "[1/1]" in text
+    assert "\x1b" not in text
 
 
 def test_help_is_grouped_with_an_example_for_each_command(command):
