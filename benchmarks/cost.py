@@ -1,12 +1,12 @@
 """How the cost of a trial grows: with steps, batch, image side, images and seeds.
 
     python benchmarks/cost.py [--steps 100,200,400] [--images 2880,46080,184320,737280] [--seeds 1,2,4]
-                              [--repeats N] [--out docs] [--json PATH]
+                              [--repeats N] [--out FOLDER] [--json PATH]
 
-Writes cost.csv and cost.png into `--out` and prints the tables of docs/cost.md. All of it is the small IB-GAN on
-dSprites in one thread, at 32 × 32 where nothing else is said. Seconds a step are those of the fastest of `--repeats`.
-Images are encoded and scored by the protocols of SCORED; fewer of them are the first values of each factor. Seeds are
-a study of short trials on Ray, start and leaderboard included.
+Writes cost.csv and cost.png into `--out`, docs/explanation by default, and prints the tables of the page there.
+All of it is the small IB-GAN on dSprites in one thread, at 32 × 32 where nothing else is said. Seconds a step are those
+of the fastest of `--repeats`. Images are encoded and scored by the protocols of SCORED; fewer of them are the first
+values of each factor. Seeds are a study of short trials on Ray, start and leaderboard included.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def main() -> None:
     arguments.add_argument("--images", type=numbers(set(GRIDS)), default=list(GRIDS), help="of the datasets")
     arguments.add_argument("--seeds", type=numbers(), default=[1, 2, 4], help="of the studies")
     arguments.add_argument("--repeats", type=positive, default=10, help="steps of which the fastest counts")
-    arguments.add_argument("--out", type=Path, default=Path("docs"), help="folder of cost.csv and cost.png")
+    arguments.add_argument("--out", type=Path, default=Path("docs/explanation"), help="folder of cost.csv and cost.png")
     arguments.add_argument("--data-root", type=Path, help="prepared datasets (default: ./datasets)")
     options = arguments.parse_args()
 

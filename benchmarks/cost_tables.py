@@ -1,4 +1,4 @@
-"""How docs/cost.md shows what `cost.py` measured: four panels of a picture, and a Markdown table each."""
+"""How docs/explanation/cost.md shows what `cost.py` measured: four panels of a picture, and a Markdown table each."""
 
 from __future__ import annotations
 

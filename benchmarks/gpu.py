@@ -56,7 +56,10 @@ MODES = {"cuda": ("eager", "compiled", "captured", "captured-compiled"), "cpu": 
 PACKS = {"cuda": (4, 8, 16, 32), "cpu": (2,)}
 FASTEST = {"cuda": "captured", "cpu": "eager"}  # the mode that is packed
 CEILING = 4.3e12 / 0.39e9  # steps/s: bytes a second over bytes a step
-TESTS = ("tests/test_engine.py", "tests/test_pack.py", "tests/test_models.py", "tests/test_models_vae.py")
+TESTS = (
+    "tests/training/test_engine.py", "tests/trials/test_pack.py",
+    "tests/models/test_models.py", "tests/models/test_vae.py",
+)  # fmt: skip
 COMPARED = 20  # steps
 PEER_IMAGES = 16_384  # that the peer holds as floats
 LIMIT = 16 << 20  # bytes of the archive

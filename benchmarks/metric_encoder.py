@@ -18,6 +18,7 @@ from encode import DATASET, MODEL, build
 
 from disentangle_bench import datasets, registry
 from disentangle_bench.contracts import CodeTable, Dataset
+from disentangle_bench.datasets.draft import SUFFIX
 from disentangle_bench.evaluation.codes import encode_grid
 from disentangle_bench.metrics import score_table
 from disentangle_bench.models.base import Model
@@ -55,7 +56,8 @@ def main(options: argparse.Namespace) -> None:
     set_up_process()
     facts = machine("torch", "numpy", "scikit-learn", threads=str(options.threads))
     print_header(facts)
-    dataset = datasets.load(DATASET, options.data_root)
+    name = DATASET + (SUFFIX if options.draft else "")
+    dataset = datasets.load(name, options.data_root)
     model = build(dataset, "cpu")
     with threads(options.threads):
         images = DeviceImages(dataset, model.device, model.image_range)
@@ -79,7 +81,7 @@ def main(options: argparse.Namespace) -> None:
     rows = [
         {
             "variant": "suite: the grid once",
-            "images": len(dataset),
+            "images": len(codes),
             "encoding": encoded,
             "seconds": suite,
             "processor": suite_processor,
@@ -93,7 +95,7 @@ def main(options: argparse.Namespace) -> None:
         },
     ]
     print_table(
-        f"{', '.join(f'{metric} {protocol}' for metric, protocol in SUITE.items())}; encoder of {MODEL}, {DATASET}; "
+        f"{', '.join(f'{metric} {protocol}' for metric, protocol in SUITE.items())}; encoder of {MODEL}, {name}; "
         f"the peer runs {options.fraction:.1%}, scaled up, and computes no score",
         ["variant", "images encoded", "encoding s", "with scores s", "cpu s", "ratio"],
         [

@@ -1,4 +1,4 @@
-"""Scores of the oracle encoders on all of dSprites, as the Markdown table that the README holds."""
+"""Scores of the oracle encoders on all of dSprites, as the Markdown table of docs/explanation/oracles.md."""
 
 from __future__ import annotations
 

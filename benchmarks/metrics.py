@@ -2,7 +2,7 @@
 
     python benchmarks/metrics.py [--codes random] [--slow] [--fraction 0.02] [--repeats 3] [--only NAME,...]
     python benchmarks/metrics.py --encoder      what an encoder's scores cost with encoding, beside a vote-wise peer
-    python benchmarks/metrics.py --oracles      scores of the oracle encoders: the README's table, in Markdown
+    python benchmarks/metrics.py --oracles      scores of the oracle encoders: the table of docs/explanation/oracles.md
 
 A peer draws, gathers and reduces one vote, code or factor after the other, as the public implementations do (see
 metric_peers.py). It runs once; what it runs only a part of is scaled up, as the table says. Each metric runs in a
@@ -118,6 +118,7 @@ def main() -> None:
     arguments.add_argument("--slow", action="store_true", help="protocols that take minutes, too")
     arguments.add_argument("--oracles", action="store_true", help="print scores of the oracle encoders instead")
     arguments.add_argument("--encoder", action="store_true", help="encode and score all of dSprites instead")
+    arguments.add_argument("--draft", action="store_true", help="encode a sample of 10,000 alone, to try it")
     arguments.add_argument("--threads", type=positive, default=os.cpu_count(), help="of the encoder")
     arguments.add_argument("--data-root", type=Path, help="prepared datasets (default: ./datasets)")
     options = arguments.parse_args()

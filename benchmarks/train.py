@@ -191,7 +191,7 @@ def compare(model: str, root: Path | None, device: str, count: int) -> dict[str,
     suite = make_suite(model, root, device, some_images(root, device, count))
     peer = make_peer(model, root, device, count)
     suite.model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's stubs
-    peer.rng.set_state(suite.rng.get_state())
+    peer.rng.set_state(suite.state.rng.get_state())
     suite.step = 1
     with FlopCounterMode(display=False) as needed:
         suite.update()

@@ -15,10 +15,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from disentangle_bench.errors import UserError
+from disentangle_bench.errors import UserError, unknown
 
 Scores = dict[str, float]
 Progress = Callable[[int, int], None]  # (done, total)
+
+ROBUST = "robust"  # the suite's own protocol of a metric; see `UnderProtocols.default_protocol`
+EVERY = "all"  # stands for every protocol of a metric, and is the name of none
 
 
 def silent(done: int, total: int) -> None:
@@ -67,6 +70,16 @@ class Dataset(ABC):
         callers that have none, so that a dataset that is made from nothing need not take it.
         """
         return root
+
+    @classmethod
+    def download(cls) -> str:
+        """How much `prepare` downloads, in words: "268 MB", "none", "yours" (bring the files); empty: not said."""
+        return ""
+
+    @classmethod
+    def disk(cls) -> int | None:
+        """The bytes that the prepared file takes; None where that can't be known before, or there is none."""
+        return None
 
     @classmethod
     def prepared(cls, root: Path) -> Path | None:
@@ -283,8 +296,31 @@ class CodeTable:
         return CodeTable(self.codes, factors, self.factor_names)
 
 
+class UnderProtocols:
+    """What is computed under named protocols; the name fixes all that could change the result."""
+
+    name: str
+    protocols: Mapping[str, Any]
+
+    @property
+    def default_protocol(self) -> str:
+        """The protocol that is meant wherever none is named: `robust` where there is one, else the first."""
+        return ROBUST if ROBUST in self.protocols else next(iter(self.protocols))
+
+    def protocol(self, name: str | None) -> str:
+        """The protocol of this name, or the default one; `UserError` with those that there are."""
+        chosen = self.default_protocol if name is None else name
+        if chosen not in self.protocols:
+            raise unknown(f"protocol of {self.name}", chosen, self.protocols)
+        return chosen
+
+    def protocols_of(self, word: str | None) -> list[str]:
+        """The protocols that a word of the command line or of a study file stands for: `all`, one, or the default."""
+        return list(self.protocols) if word == EVERY else [self.protocol(word)]
+
+
 @dataclass(frozen=True)
-class Score:
+class Score(UnderProtocols):
     """What every metric declares: a pure function under named protocols, and how its result is read.
 
     compute: (what is scored, protocol's settings, generator) -> {key: value}, every value finite, or {"skip": reason}.
@@ -328,7 +364,7 @@ class Metric(Score):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(UnderProtocols):
     """A score of several trained models by one another, which needs no label; higher is better, 0 to 1.
 
     compute: (what it needs of each model, protocol's name, progress=...) -> {"scores": [one a model], ...}, all finite.

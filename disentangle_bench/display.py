@@ -7,11 +7,60 @@ import time
 from types import TracebackType
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
 
 from disentangle_bench.contracts import Progress as ProgressFunction
 
 LINE_SECONDS = 30.0
+LONGEST = 20  # a longer word is folded, too
+NARROWEST = 12  # a column of words is folded to this width before another column is left out
+LOUDNESS = {"level": 0}  # -1 with --quiet, 1 with --verbose; of this process
+
+
+def quiet() -> bool:
+    """Whether the user wants results and mistakes alone: no progress, no notes."""
+    return LOUDNESS["level"] < 0
+
+
+def verbose() -> bool:
+    """Whether the user wants everything written out."""
+    return LOUDNESS["level"] > 0
+
+
+def note(text: str) -> None:
+    """Say on stderr what a person should know, and a script need not."""
+    if not quiet():
+        sys.stderr.write(f"Note: {text}\n")
+
+
+def fitted(table: Table, *droppable: str) -> Table:
+    """The table without as many of the `droppable` columns, the first ones first, as it takes to fit the console.
+
+    Names and numbers, the columns that are `no_wrap` or justified to the right, keep their whole width; a column of
+    words is folded, to `NARROWEST` characters at least, and to its longest word unless that is longer than `LONGEST`.
+    """
+    out = console()
+    for title in droppable:
+        if sum(needed(column, out) + 3 for column in table.columns) + 1 <= out.width:
+            break
+        table.columns = [column for column in table.columns if column.header != title]
+    for column in table.columns:
+        column.no_wrap, column.min_width = is_whole(column), needed(column, out)
+    return table
+
+
+def is_whole(column: Column) -> bool:
+    """Whether a column holds names or numbers, which mustn't be cut."""
+    return column.no_wrap or column.justify == "right"
+
+
+def needed(column: Column, out: Console) -> int:
+    """The characters that a column takes at least."""
+    sizes = [Measurement.get(out, out.options, cell) for cell in (column.header, *column.cells)]
+    widest, word = max(size.maximum for size in sizes), max(size.minimum for size in sizes)
+    return widest if is_whole(column) else max(min(widest, NARROWEST), min(word, LONGEST))
 
 
 def console(stderr: bool = False) -> Console:
@@ -19,6 +68,11 @@ def console(stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     terminal = stream is not None and stream.isatty()
     return Console(stderr=stderr, highlight=False, soft_wrap=not terminal, width=None if terminal else 100)
+
+
+def live(out: Console) -> bool:
+    """Whether what stands there can be drawn over: not in a pipe, a file, or a dumb terminal."""
+    return out.is_terminal and not out.is_dumb_terminal
 
 
 def duration(seconds: float) -> str:
@@ -29,6 +83,15 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def size(count: int) -> str:
+    """Bytes as people write them: 4 kB, 1.4 MB, 377 MB, 12.7 GB."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            digits = 1 if count < 10 * factor or unit == "GB" else 0
+            return f"{count / factor:.{digits}f} {unit}"
+    return f"{count} B"
 
 
 class Bar:
@@ -47,7 +110,9 @@ class Bar:
 
         Without a terminal, a line every half minute.
         """
-        if not console(stderr=True).is_terminal:
+        if quiet():
+            return
+        if not live(console(stderr=True)):
             now = time.monotonic()
             if now - self.told >= LINE_SECONDS:
                 self.told = now

@@ -117,10 +117,23 @@ def get(kind: Kind, name: str) -> Any:
     if name not in BUILT_IN[kind]:
         found = _variant(name) if kind == "dataset" else None
         if found is None:
-            raise unknown(kind, name, names(kind), FROM_A_PLUGIN)
+            raise other_kind(kind, name) or unknown(kind, name, names(kind), FROM_A_PLUGIN)
         return found
     module, _, attribute = BUILT_IN[kind][name].partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def other_kind(kind: Kind, name: str) -> UserError | None:
+    """The error for a comparison where a metric is asked for, and the other way round: where it belongs."""
+    if kind == "metric" and name in names("comparison"):
+        ask = f"{name}={get('comparison', name).default_protocol}"
+        return UserError(
+            f"{name} compares the seeds of a study with one another and is no metric of one model; ask for it under "
+            f"`comparisons` in the study file, or by `disentangle-bench run ... --set comparisons.{ask}`."
+        )
+    if kind == "comparison" and name in names("metric"):
+        return UserError(f"{name} scores each model by itself and compares no seeds; ask for it under `metrics`.")
+    return None
 
 
 def families(name: str) -> list[str]:

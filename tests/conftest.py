@@ -1,8 +1,9 @@
 """Fixtures that several test files share."""
 
 import os
-import subprocess
+import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,23 @@ import torch
 from disentangle_bench import registry
 from disentangle_bench.datasets import load
 from disentangle_bench.trials.records import Workspace
-from tests.helpers import PLUGINS, ROOT, command_line, environment
+from tests.helpers import PLUGINS, ROOT, Done, call_command, run_command
+
+# A shell's background job ignores Ctrl-C, and so would all programs that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CUDA = torch.cuda.is_available()  # before a test hides the devices: CUDA looks for them once
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that start Ray run in one worker of pytest-xdist, one after the other: each takes all cores and 1 GB.
+
+    The other worker meanwhile has the rest, so the Ray tests, which mostly wait, cost hardly any time of their own; a
+    second call of pytest for them would add all of it.
+    """
+    for item in items:
+        if item.get_closest_marker("ray") is not None:
+            item.add_marker(pytest.mark.xdist_group("ray"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -47,13 +62,12 @@ def place(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `disentangle-bench ARGS` as a user would, with the plugins and a results folder of its own."""
+def command(tmp_path: Path) -> Callable[..., Done]:
+    """Calls `disentangle-bench ARGS` in this process, with the plugins and a results folder of its own."""
+    return partial(call_command, tmp_path)
 
-    def run(*arguments: str, plugins: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command_line(tmp_path, *arguments, plugins=plugins), capture_output=True, text=True, timeout=timeout,
-            cwd=tmp_path, env=environment(tmp_path),
-        )  # fmt: skip
 
-    return run
+@pytest.fixture
+def process(tmp_path: Path) -> Callable[..., Done]:
+    """The same in a process of its own."""
+    return partial(run_command, tmp_path)

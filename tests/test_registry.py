@@ -19,9 +19,25 @@ EVERYTHING = [(kind, name) for kind, entries in registry.BUILT_IN.items() for na
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERYTHING)
-def test_a_registered_name_is_the_things_own_name_and_stands_in_the_readme(kind, name):
+def test_a_registered_name_is_the_things_own_name_and_stands_in_a_list_of_the_documentation(kind, name):
     assert registry.get(kind, name).name == name
-    assert f"`{name}`" in (ROOT / "README.md").read_text()
+    page = "explanation/protocols.md" if kind in ("metric", "comparison") else "index.md"
+    assert f"`{name}`" in (ROOT / "docs" / page).read_text()
+
+
+@pytest.mark.parametrize("name", registry.BUILT_IN["model"])
+def test_a_models_configurations_stand_beside_it(name):
+    lines = (ROOT / "docs/index.md").read_text().splitlines()
+    row = next(line for line in lines if f"`{name}`" in line.split(" | ")[0])
+    assert all(f"`{each}`" in row for each in registry.get("model", name).configurations)
+
+
+@pytest.mark.parametrize("name", [*registry.BUILT_IN["metric"], *registry.BUILT_IN["comparison"]])
+def test_a_metrics_protocols_stand_beside_it(name):
+    kind = "metric" if name in registry.BUILT_IN["metric"] else "comparison"
+    lines = (ROOT / "docs/explanation/protocols.md").read_text().splitlines()
+    row = next(line for line in lines if line.startswith(f"| `{name}`") and f"/{name}.md" in line)
+    assert all(f"`{protocol}`" in row for protocol in registry.get(kind, name).protocols)
 
 
 @pytest.mark.parametrize(
@@ -35,8 +51,8 @@ def test_a_metric_has_a_citation_and_a_card_with_all_its_protocols(kind, name):
     assert all(f"`{protocol}`" in card for protocol in metric.protocols)
 
 
-def test_the_readme_shows_what_oracle_codes_score_under_every_protocol():
-    lines = (ROOT / "README.md").read_text().splitlines()
+def test_a_page_shows_what_oracle_codes_score_under_every_protocol():
+    lines = (ROOT / "docs/explanation/oracles.md").read_text().splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("| metric · protocol |"))
     rows = list(takewhile(lambda line: line.startswith("|"), lines[start + 2 :]))
     metrics = {name: registry.get("metric", name) for name in registry.metrics_of(Metric)}

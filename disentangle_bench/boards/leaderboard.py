@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,9 +37,15 @@ SEED_COLUMNS = [
     "id", "dataset", "model", "configuration", "steps", "code_source", "seed", "status", "metric", "protocol", "key",
     "value", "sampling_sd", "repeats", "skip",
 ]  # fmt: skip
+ROW_COLUMNS = [
+    "record", "metric", "protocol", "key", "value", "skip", "sampling_sd", "repeats", "evaluated",
+]  # fmt: skip
 
 Ends = Mapping[tuple[str, str, str, int], Mapping[str, Mapping[str, float]]]
 """Floor and ceiling: {(dataset, metric, protocol, code width): {key: {"floor": ..., "ceiling": ...}}}."""
+
+Group = dict[str, np.ndarray]
+"""The trials of one group: {column: what each of them has there}."""
 
 
 @dataclass(frozen=True)
@@ -62,40 +68,48 @@ def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) ->
     """Single seeds: one row a trial × metric × protocol × key, with `SEED_COLUMNS` and what groups of them share.
 
     `value` is missing where the trial failed or diverged (`status`) or the metric skipped (`skip` says why).
+    `record` is the place of the row's trial among the records.
     """
     asked = [(metric, protocol) for metric, fact in facts.items() for protocol in fact.protocols]
     criteria = selections(facts)
-    rows = []
-    for record in records:
-        base = {
-            "id": record.id,
-            "model": record.spec.model,
-            "configuration": record.spec.configuration,
-            "dataset": record.spec.dataset,
-            "code_source": record.code_source,
-            "steps": record.spec.config.get("steps", 0),
-            "seed": record.spec.seed,
-            "status": record.status,
-            "code_width": record.code_width,
-            "changes": ", ".join(f"{field}={number(value)}" for field, value in record.spec.changes().items()),
-            **{name: str(value) for name, value in record.spec.numerics},
-        }
-        for column, (name, protocol) in criteria.items():
-            base[column] = record.scores.get(name, {}).get(protocol, {}).get("score")
+    trials, rows = [], []
+    for place, record in enumerate(records):
+        trials.append(trial_values(record, criteria))
+        part = sampled(record)
         for metric, protocol in asked:
             result = record.scores.get(metric, {}).get(protocol)
             if result is None and record.status == "finished":
                 continue
+            result = result or {}
+            sampling, evaluated = result.get("sampling", {}), part if facts[metric].of_codes else ""
             for key in facts[metric].keys:
-                value, skip = (result or {}).get(key), (result or {}).get("skip", "")
-                sampling = (result or {}).get("sampling", {})
-                rows.append(
-                    base
-                    | {"metric": metric, "protocol": protocol, "key": key, "value": value, "skip": skip}
-                    | {"sampling_sd": sampling.get(key), "repeats": sampling.get("repeats")}
-                    | {"evaluated": sampled(record) if facts[metric].of_codes else ""}
-                )
-    return pd.DataFrame(rows)
+                found = (result.get(key), result.get("skip", ""), sampling.get(key), sampling.get("repeats"))
+                rows.append((place, metric, protocol, key, *found, evaluated))
+    if not rows:
+        return pd.DataFrame()
+    scores = pd.DataFrame(rows, columns=ROW_COLUMNS)
+    shared = pd.DataFrame(trials).take(scores["record"].to_numpy())  # each trial as often as it has rows
+    return pd.concat([shared.reset_index(drop=True), scores], axis=1)
+
+
+def trial_values(record: Record, criteria: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """What all rows of one trial share; `criteria` are the columns of `selections`."""
+    return {
+        "id": record.id,
+        "model": record.spec.model,
+        "configuration": record.spec.configuration,
+        "dataset": record.spec.dataset,
+        "code_source": record.code_source,
+        "steps": record.spec.config.get("steps", 0),
+        "seed": record.spec.seed,
+        "status": record.status,
+        "code_width": record.code_width,
+        **{name: str(value) for name, value in record.spec.numerics},
+        **{
+            column: record.scores.get(name, {}).get(protocol, {}).get("score")
+            for column, (name, protocol) in criteria.items()
+        },
+    }
 
 
 def seed_scores(records: Iterable[Record], facts: Mapping[str, MetricFacts]) -> pd.DataFrame:
@@ -142,26 +156,18 @@ def leaderboard(
     selected_by_...: for each comparison of seeds, the score of the one seed that it ranks first, which needs no labels.
     Empty cells have no value: nothing is NaN in the CSV. The columns in `COUNTS` are never empty.
     """
+    records = list(records)
     frame = scores_frame(records, facts)
     by = list(selections(facts))
     if frame.empty:
         return pd.DataFrame(columns=[*COLUMNS, *by])
-    rows = [summary(dict(zip(GROUP, names, strict=True)), group, ends, by) for names, group in frame.groupby(GROUP)]
-    table = pd.DataFrame(rows).reindex(
-        columns=[
-            *GROUP,
-            *NUMBERS,
-            *by,
-            "changes",
-            "seeds",
-            "repeats",
-            "failures",
-            "ci95",
-            *NUMERICS,
-            "skipped",
-            "evaluated",
-        ]
-    )
+    rows = []
+    for names, group in groups(frame, by):
+        first = records[group["record"][0]]
+        row = summary(dict(zip(GROUP, names, strict=True)), group, ends, by)
+        rows.append(row | {"changes": changes_in_words(first)})
+    kept = [*GROUP, *NUMBERS, *by, "changes", "seeds", "repeats", "failures", "ci95", *NUMERICS, "skipped", "evaluated"]
+    table = pd.DataFrame(rows).reindex(columns=kept)
     table[[*NUMBERS, *by]] = table[[*NUMBERS, *by]].astype(np.float64)
     table["kind"] = "model"
     table = pd.concat([table, reference_rows(table, facts)], ignore_index=True)
@@ -176,15 +182,31 @@ def leaderboard(
     return table.reindex(columns=[*COLUMNS, *by]).astype(dict.fromkeys(COUNTS, "int64")).reset_index(drop=True)
 
 
-def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends, by: list[str]) -> dict[str, Any]:
+def groups(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[Any, Group]]:
+    """The rows of each group of `GROUP`, in the order of its names.
+
+    As arrays, for pandas takes a millisecond to choose a few rows of a table, and a study has thousands of groups.
+    """
+    numbers = ["value", "code_width", "sampling_sd", "repeats", *by]
+    columns = {name: frame[name].to_numpy() for name in ("record", "status", "skip", "evaluated", *NUMERICS)}
+    columns |= {name: frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in numbers}
+    for names, rows in sorted(frame.groupby(GROUP).indices.items()):
+        yield names, {name: column[rows] for name, column in columns.items()}
+
+
+def changes_in_words(record: Record) -> str:
+    """The fields in which a trial's configuration differs from the one that its name begins with."""
+    return ", ".join(f"{field}={number(value)}" for field, value in record.spec.changes().items())
+
+
+def summary(names: dict[str, Any], group: Group, ends: Ends, by: list[str]) -> dict[str, Any]:
     """The statistics of one group of trials that differ in their seed; `by` are the columns of selections."""
-    finished = group[group["status"] == "finished"]
-    values = finished["value"].dropna().to_numpy(dtype=np.float64)
-    failures = int((group["status"] != "finished").sum())
-    widths = finished["code_width"].dropna()
-    end = (
-        ends.get((names["dataset"], names["metric"], names["protocol"], int(widths.iloc[0])), {}) if len(widths) else {}
-    )
+    done = group["status"] == "finished"
+    finished = {name: column[done] for name, column in group.items()}
+    values = present(finished["value"])
+    failures = int((~done).sum())
+    widths = present(finished["code_width"])
+    end = ends.get((names["dataset"], names["metric"], names["protocol"], int(widths[0])), {}) if len(widths) else {}
     floor = end.get(names["key"], {}).get("floor")
     row: dict[str, Any] = names | {
         "seeds": len(values),
@@ -192,7 +214,6 @@ def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends, by: list[str
         "floor": floor,
         "ceiling": end.get(names["key"], {}).get("ceiling"),
         "repeats": 0,
-        "changes": group["changes"].iloc[0],
         **{name: one_or_mixed(group[name]) for name in NUMERICS},
         "skipped": next((reason for reason in finished["skip"] if reason), ""),
         "evaluated": next((part for part in group["evaluated"] if part), ""),
@@ -211,13 +232,13 @@ def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends, by: list[str
     }
     if len(values) > 1:
         row["sd"] = values.std(ddof=1)
-    sampling = finished["sampling_sd"].dropna().to_numpy(dtype=np.float64)
+    sampling = present(finished["sampling_sd"])
     if len(sampling):
-        row |= {"sampling_sd": np.sqrt(np.mean(sampling**2)), "repeats": int(finished["repeats"].min())}
+        row |= {"sampling_sd": np.sqrt(np.mean(sampling**2)), "repeats": int(np.nanmin(finished["repeats"]))}
     for column in by:
-        ranked = finished[finished[column].notna() & finished["value"].notna()]
-        if len(ranked):
-            row[column] = ranked["value"].iloc[int(np.argmax(ranked[column].to_numpy(dtype=np.float64)))]
+        ranked = ~np.isnan(finished[column]) & ~np.isnan(finished["value"])
+        if ranked.any():
+            row[column] = finished["value"][ranked][np.argmax(finished[column][ranked])]
     if floor is not None:
         row["mean_failures_at_floor"] = (values.sum() + failures * floor) / (len(values) + failures)
     if len(values) >= MIN_SEEDS:
@@ -226,7 +247,12 @@ def summary(names: dict[str, Any], group: pd.DataFrame, ends: Ends, by: list[str
     return row
 
 
-def one_or_mixed(values: pd.Series) -> str:
+def present(values: np.ndarray) -> np.ndarray:
+    """The numbers (n,) that are there."""
+    return values[~np.isnan(values)]
+
+
+def one_or_mixed(values: np.ndarray) -> str:
     """The value that all share, or `mixed: ` and all that occur."""
     found = sorted(set(values))
     return found[0] if len(found) == 1 else f"mixed: {', '.join(found)}"

@@ -10,21 +10,43 @@ import typer
 
 from disentangle_bench import __version__
 from disentangle_bench.cli.datasets import datasets_app
+from disentangle_bench.cli.loudness import Quiet, Verbose, with_loudness
+from disentangle_bench.cli.presets import presets
 from disentangle_bench.cli.registry import check, metrics, models
 from disentangle_bench.cli.run import run
 from disentangle_bench.cli.studies import leaderboard, status
 from disentangle_bench.cli.trials import score, traverse
 from disentangle_bench.cli.tune import tune
 from disentangle_bench.cli.why import why
-from disentangle_bench.display import console
+from disentangle_bench.display import LOUDNESS, console
 from disentangle_bench.errors import UserError
 from disentangle_bench.plugins import fault
+
+STUDIES, TRIALS, REGISTERED = "Studies", "Single trials and codes", "What there is"  # groups of --help
+EXAMPLES = {
+    run: "run quickstart   ·   run --models ib-gan,beta-vae --dataset dsprites-circular --seeds 0-4",
+    tune: "tune beta-vae --dataset dsprites-circular --samples 6 --set steps=500",
+    status: "status   ·   status quickstart",
+    leaderboard: "leaderboard quickstart",
+    score: "score 3f9a --metric mig --metric dci   ·   score --codes my_codes.npz",
+    traverse: "traverse 3f9a --out traversal.png",
+    why: "why 3f9a",
+    check: "check my_model.py",
+    models: "models",
+    metrics: "metrics",
+    presets: "presets   ·   presets quickstart > my_study.yaml",
+}
+GROUPS = {
+    STUDIES: (run, tune, status, leaderboard),
+    TRIALS: (score, traverse, why),
+    REGISTERED: (presets, models, metrics, check),
+}
 
 app = typer.Typer(
     help="Train GANs and VAEs over many seeds, score their disentanglement, publish leaderboards.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -40,13 +62,18 @@ def common(
     version: Annotated[
         bool, typer.Option("--version", callback=say_version, is_eager=True, help="Print the version and stop.")
     ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """What stands before any command."""
+    LOUDNESS["level"] = int(verbose) - int(quiet)
 
 
-for command in (run, tune, status, score, leaderboard, traverse, why, check, models, metrics):  # as --help lists them
-    app.command()(command)
-app.add_typer(datasets_app, name="datasets")
+for group, commands in GROUPS.items():  # as --help lists them
+    for command in commands:
+        example = f"Example: disentangle-bench {EXAMPLES[command]}"
+        app.command(rich_help_panel=group, epilog=example)(with_loudness(command))
+app.add_typer(datasets_app, name="datasets", rich_help_panel=REGISTERED)
 
 
 def main() -> None:
@@ -55,7 +82,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ± still gets its table
     try:
-        app()
+        app(prog_name="disentangle-bench")
     except UserError as error:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(2)

@@ -11,8 +11,12 @@ from rich.table import Table
 from disentangle_bench import datasets, registry
 from disentangle_bench.errors import UserError
 
+WHAT, WHERE = "What to train and score", "Where and how to run"  # panels of --help
+
 Results = Annotated[Path | None, typer.Option("--results", help="Where results are (default: ./results).")]
 Data = Annotated[Path | None, typer.Option("--data-root", help="Prepared datasets (default: ./datasets).")]
+OldCsv = Annotated[Path | None, typer.Option("--csv", hidden=True, help="What --out was called.")]
+OldOutput = Annotated[Path | None, typer.Option("--output", hidden=True, help="What --out was called.")]
 Plugins = Annotated[list[str], typer.Option("--plugin", help="A .py file or module with your own models or metrics.")]
 
 
@@ -34,10 +38,15 @@ def pack_size(text: str) -> int | Literal["auto"]:
     return int(text)
 
 
-def listing(plugins: list[str], *columns: str) -> Table:
-    """An empty table, after loading the plugins."""
+def load_plugins(plugins: list[str]) -> None:
+    """Make what the plugins define known by name."""
     for plugin in plugins:
         registry.load_plugin(plugin)
+
+
+def listing(plugins: list[str], *columns: str) -> Table:
+    """An empty table, after loading the plugins."""
+    load_plugins(plugins)
     table = Table()
     for column in columns:
         table.add_column(column, overflow="fold")

@@ -8,16 +8,15 @@ import typer
 from rich.table import Table
 
 from disentangle_bench import datasets, registry
+from disentangle_bench.cli.cards import metric_card, model_card, ordered, scored, show_card
 from disentangle_bench.cli.datasets import is_there
-from disentangle_bench.cli.options import Data, Plugins, listing
-from disentangle_bench.display import Bar, console
+from disentangle_bench.cli.options import Data, Plugins, listing, load_plugins
+from disentangle_bench.display import Bar, console, fitted
 from disentangle_bench.errors import UserError
 
 
 def check(
-    paths: Annotated[
-        list[str], typer.Argument(metavar="[FILE.py|MODULE]...", help="Your models, datasets, metrics.")
-    ] = [],  # noqa: B006
+    paths: Annotated[list[str], typer.Argument(metavar="FILE.py|MODULE", help="Your models, datasets, metrics.")] = [],  # noqa: B006
     everything: Annotated[bool, typer.Option("--all", help="Check all that is built in or installed, too.")] = False,
     data_root: Data = None,
 ) -> None:
@@ -67,8 +66,17 @@ def check(
         raise typer.Exit(1)
 
 
-def models(plugin: Plugins = []) -> None:  # noqa: B006
+def models(
+    name: Annotated[
+        str | None, typer.Argument(help="Print what is known of this model: losses, players, every setting.")
+    ] = None,
+    plugin: Plugins = [],  # noqa: B006
+) -> None:
     """List the models: paper, what their codes come from, their players' parameters, named configurations."""
+    if name is not None:
+        load_plugins(plugin)
+        show_card(model_card(name))
+        return
     table = listing(plugin, "model", "paper", "codes from", "players and parameters", "configurations")
     table.columns[0].no_wrap = table.columns[3].no_wrap = True
     from disentangle_bench.models.sizes import player_sizes
@@ -78,15 +86,39 @@ def models(plugin: Plugins = []) -> None:  # noqa: B006
         sizes = "\n".join(f"{player} {count:,}" for player, count in player_sizes(cls).items())
         first, *others = cls.configurations
         table.add_row(name, cls.paper, cls.code_source, sizes, ", ".join([f"[b]{first}[/b]", *others]))
-    console().print(table)
-    console().print("Parameters are those of the first configuration, on its dataset's images.", markup=False)
+    console().print(fitted(table, "paper", "codes from"))
+    console().print(
+        "Parameters are those of the first configuration, on its dataset's images.\n"
+        "disentangle-bench models NAME  prints a model's losses, players and settings",
+        markup=False,
+    )
 
 
-def metrics(plugin: Plugins = []) -> None:  # noqa: B006
-    """List the metrics: title, range, direction, protocols."""
-    table = listing(plugin, "metric", "title", "range", "better", "protocols")
-    for name in registry.names("metric"):
-        item = registry.get("metric", name)
-        better = "higher" if item.higher_is_better else "lower"
-        table.add_row(name, item.title, "{:g} to {:g}".format(*item.range), better, ", ".join(item.protocols))
-    console().print(table)
+def metrics(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Print the card of this metric or comparison.")
+    ] = None,
+    plugin: Plugins = [],  # noqa: B006
+) -> None:
+    """List the metrics, of codes, of images, or of a study's seeds: range, direction, protocols, the default first."""
+    if name is not None:
+        load_plugins(plugin)
+        show_card(metric_card(name))
+        return
+    table = listing(plugin, "metric", "title", "of", "range", "better", "protocols")
+    for column in (0, 2, 3, 4):
+        table.columns[column].no_wrap = True
+    kinds: tuple[registry.Kind, ...] = ("metric", "comparison")
+    for kind in kinds:
+        for each in registry.names(kind):
+            item = registry.get(kind, each)
+            span = "{:g} to {:g}".format(*getattr(item, "range", (0, 1)))
+            better = "higher" if getattr(item, "higher_is_better", True) else "lower"
+            table.add_row(each, item.title, scored(item), span, better, ", ".join(ordered(item)))
+    console().print(fitted(table, "title", "range"))
+    console().print(
+        "The first protocol is meant where none is named; METRIC/all is every one.\n"
+        "Of seeds, by one another: in a study, as  run ... --set comparisons.udr=lasso\n"
+        "disentangle-bench metrics NAME  prints a metric's card",
+        markup=False,
+    )

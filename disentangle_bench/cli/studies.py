@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,33 +10,80 @@ import typer
 from rich.table import Table
 
 from disentangle_bench import datasets
-from disentangle_bench.cli.options import Data, Plugins, Results, workspace
+from disentangle_bench.cli.options import Data, OldCsv, Plugins, Results, workspace
 from disentangle_bench.display import Bar, console
 from disentangle_bench.errors import UserError
 
+STATES: tuple[Any, ...] = ("finished", "running", "interrupted", "waiting", "failed", "diverged")
+
 
 def status(
-    name: Annotated[str, typer.Argument(help="The study's name.")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="STUDY", help="The study's name; left out: all studies.")
+    ] = None,
     results: Results = None,
     data_root: Data = None,
     plugin: Plugins = [],  # noqa: B006
 ) -> None:
-    """Show each cell of a study, and each trial that is not finished."""
-    from disentangle_bench.studies import study as studies
+    """Show each cell of a study, and each of its trials with its id; without a name, a line a study."""
+    place = workspace(results, data_root, plugin)
+    if name is None:
+        list_studies(place)
+    else:
+        show_study(place, name)
+
+
+def list_studies(place: Any) -> None:
+    """A row a study under the results root: how many trials are in which state."""
+    from disentangle_bench.studies.states import count_states
+    from disentangle_bench.studies.study import read_study, study_names
+
+    table = Table()
+    for column in ("study", "trials", *STATES):
+        table.add_column(column, justify="left" if column == "study" else "right", no_wrap=True)
+    mistakes = []
+    for name in study_names(place):
+        try:
+            study = read_study(place, name)
+            counts = count_states(study, place)
+        except UserError as error:  # the others are shown, too
+            table.add_row(name, "damaged")
+            mistakes.append(str(error))
+            continue
+        table.add_row(name, str(len(study.trials)), *(str(counts[state] or "") for state in STATES))
+    if not table.rows:
+        console().print(f"no studies under {place.results} yet; begin with  disentangle-bench run PRESET", markup=False)
+        return
+    console().print(without_empty(table))
+    for mistake in mistakes:
+        console(stderr=True).print(f"Error: {mistake}", markup=False)
+    if mistakes:
+        raise typer.Exit(2)
+
+
+def without_empty(table: Table) -> Table:
+    """The table without the columns in which nothing stands, so that it fits a narrow terminal."""
+    table.columns = [column for column in table.columns if any(column.cells)]
+    return table
+
+
+def show_study(place: Any, name: str) -> None:
+    """A row a cell of the study, and a line a trial."""
+    from disentangle_bench.studies.states import state
+    from disentangle_bench.studies.study import read_study
     from disentangle_bench.studies.watch import sentence
     from disentangle_bench.trials.heartbeat import read_beat
     from disentangle_bench.trials.records import read_record
 
-    place = workspace(results, data_root, plugin)
-    study = studies.read_study(place, name)
+    study = read_study(place, name)
     table = Table(title=f"{name}: {len(study.trials)} trials", title_justify="left")
-    for column in ("dataset", "model", "finished", "running", "interrupted", "waiting", "failed", "diverged"):
-        table.add_column(column, justify="left" if column in ("dataset", "model") else "right")
+    for column in ("dataset", "model", *STATES):
+        table.add_column(column, justify="left" if column in ("dataset", "model") else "right", overflow="fold")
     lines = []
     for (dataset, model), trials in study.cells().items():
-        states = {trial.id: studies.state(trial, place, study.scoring) for trial in trials}
-        counts = [list(states.values()).count(s) for s in ("finished", "running", "interrupted", "waiting", "failed")]
-        table.add_row(dataset, model, *map(str, counts), str(list(states.values()).count("diverged")))
+        states = {trial.id: state(trial, place, study.scoring) for trial in trials}
+        counts = Counter(states.values())
+        table.add_row(dataset, model, *(str(counts[each] or "") for each in STATES))
         for trial in trials:
             line = f"{trial.id}  {trial.title}: {states[trial.id]}"
             beat = read_beat(place.trial(trial.id)) if states[trial.id] == "running" else None
@@ -44,26 +92,29 @@ def status(
             if states[trial.id] in ("failed", "diverged"):
                 line += f", {read_record(place.record(trial.id)).cause}"
             lines.append(line)
-    console().print(table)
+    console().print(without_empty(table))
     for line in lines:
         console().print(line, markup=False)
 
 
 def leaderboard(
-    name: Annotated[str, typer.Argument(help="The study's name.")],
-    csv: Annotated[Path | None, typer.Option(help="Where to write it (default: the study's leaderboard.csv).")] = None,
+    name: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The CSV file to write (default: the study's leaderboard.csv).")
+    ] = None,
+    csv: OldCsv = None,
     results: Results = None,
     data_root: Data = None,
     plugin: Plugins = [],  # noqa: B006
 ) -> None:
     """Make a study's leaderboard again from its records."""
-    from disentangle_bench.studies import study as studies
+    from disentangle_bench.studies.study import read_study
 
     place = workspace(results, data_root, plugin)
-    study = studies.read_study(place, name)
+    study = read_study(place, name)
     if not any(place.record(trial.id).exists() for trial in study.trials):
         raise UserError(f"study '{name}' has no records under {place.results / 'runs'} yet; run it first.")
-    show_leaderboard(study, place, study_data(study, place), csv)
+    show_leaderboard(study, place, study_data(study, place), out or csv)
 
 
 def study_data(study: Any, place: Any) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from disentangle_bench.errors import UserError
 
 
 def tune(
-    model: Annotated[str, typer.Argument(help="The model whose settings to search.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The model whose settings to search.")],
     dataset: Annotated[str, typer.Option(help="The dataset.")],
     samples: Annotated[int, typer.Option(min=1, help="Candidates to draw from the model's search space.")] = 18,
     seeds: Annotated[str, typer.Option(help="Seeds of each candidate; UDR and ModelCentrality need two.")] = "0-1",
     objective: Annotated[
-        str, typer.Option(help="udr, model-centrality, information; or METRIC/PROTOCOL with --labels.")
+        str, typer.Option(help="udr, model-centrality, information; or METRIC or METRIC/PROTOCOL with --labels.")
     ] = "udr",
     labels: Annotated[bool, typer.Option("--labels", help="Allow an objective that sees the factors.")] = False,
     every: Annotated[bool, typer.Option("--random", help="Train all to the end; stop none early.")] = False,
@@ -40,10 +40,10 @@ def tune(
     """
     from disentangle_bench.boards.tables import write_csv
     from disentangle_bench.studies import search
-    from disentangle_bench.studies import study as studies
     from disentangle_bench.studies.cluster import LaunchOptions
     from disentangle_bench.studies.config import load_study
     from disentangle_bench.studies.launch_search import search as launch_search
+    from disentangle_bench.studies.plan import load_datasets
 
     place = workspace(results, data_root, plugin)
     if cpus is not None:
@@ -56,7 +56,7 @@ def tune(
         raise UserError(f"--objective {objective} compares the seeds of a candidate; give two or more with --seeds.")
     search.objective_named(objective, labels)  # a mistake is told before anything starts
     with Bar("preparing datasets") as progress:
-        data = studies.load_datasets(config, place, progress)
+        data = load_datasets(config.datasets, place, progress)
     drawn = search.candidates(config, data, samples, search_seed)
     budgets = search.rungs(drawn[0].trials[0].typed_config().steps)
     out = console()
@@ -73,7 +73,7 @@ def tune(
     try:
         outcomes = launch_search(drawn, budgets, objective, not every, place, where, told)
     except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted. Nothing is lost: the same command goes on from the last checkpoints.\n")
+        sys.stderr.write("\nInterrupted. The same command goes on: candidates from their last checkpoints, if any.\n")
         raise typer.Exit(130) from None
     table = search.outcomes_table(drawn, outcomes, objective)
     path = place.study(config.name) / "tune.csv"

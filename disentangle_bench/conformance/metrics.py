@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from disentangle_bench.conformance import Fault, require
-from disentangle_bench.contracts import CodeTable, Comparison, Metric
+from disentangle_bench.contracts import EVERY, CodeTable, Comparison, Metric
 from disentangle_bench.errors import UserError
 from disentangle_bench.evaluation.oracles import ORACLES, oracle_codes
 from disentangle_bench.metrics import generator
@@ -44,6 +44,7 @@ def declares(metric: Metric) -> None:
         require(isinstance(value, str) and value, f"set `{field}` to a text; it is {value!r}")
     require(inspect.isfunction(metric.compute), "`compute` must be a function: its file is part of a score's identity")
     require(metric.protocols, "`protocols` must name at least one protocol; its name fixes all that moves the score")
+    require(EVERY not in metric.protocols, f"no protocol may be called '{EVERY}', which stands for every one")
     require(metric.keys, "`keys` must name at least one score of the result")
     low, high = metric.range
     require(low < high, f"`range` must be (smallest, largest), not {metric.range}")

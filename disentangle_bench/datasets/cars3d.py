@@ -53,10 +53,18 @@ class Cars3D(StoredDataset):
     )
 
     @classmethod
+    def published(cls) -> tuple[Remote, ...]:
+        return (cls.remote,)
+
+    @classmethod
+    def row_shape(cls) -> tuple[int, ...]:
+        return (math.prod(cls.factor_sizes), SIDE, SIDE, 3)
+
+    @classmethod
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
         path = obtain(cls.remote, root, cls.name, source, progress, unpacked=("data/cars", "cars"))
         checksum = {} if path.is_dir() else {"source_checksum": cls.remote.checksum}
-        shape = (math.prod(cls.factor_sizes), SIDE, SIDE, 3)
+        shape = cls.row_shape()
         return Reading(shape, cls._blocks(path, progress), path.name, attributes=checksum)
 
     @classmethod

@@ -96,6 +96,10 @@ class CelebA(StoredDataset):
         return None
 
     @classmethod
+    def published(cls) -> tuple[Remote, ...]:
+        return cls.files
+
+    @classmethod
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
         """From img_align_celeba.zip, or the folder unpacked from it, and two lists; see `celeba_files.find`."""
         images, attributes, partition = find(cls.files, root, source, cls.name)

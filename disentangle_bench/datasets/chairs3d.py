@@ -6,6 +6,7 @@ Renderings of 1,393 chairs, each from 2 elevations and 31 azimuths. Models that 
 
 from __future__ import annotations
 
+import math
 import posixpath
 from collections import defaultdict
 from itertools import islice
@@ -54,6 +55,14 @@ class Chairs3D(StoredDataset):
     )
 
     @classmethod
+    def published(cls) -> tuple[Remote, ...]:
+        return (cls.remote,)
+
+    @classmethod
+    def row_shape(cls) -> tuple[int, ...]:
+        return (math.prod(cls.factor_sizes), SIDE, SIDE, 1)
+
+    @classmethod
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
         """From rendered_chairs.tar or the folder rendered_chairs; downloaded where neither is there.
 
@@ -62,7 +71,7 @@ class Chairs3D(StoredDataset):
         path = locate((cls.remote.file_name, "rendered_chairs"), root, cls.name, source)
         tree = open_tree(path or fetch(cls.remote, root / cls.name, progress), REMEDY)
         names = in_order(tree, cls.factor_sizes[0])
-        return Reading((len(names), SIDE, SIDE, 1), decoded(tree, names, small), tree.path.name)
+        return Reading(cls.row_shape(), decoded(tree, names, small), tree.path.name)
 
 
 def in_order(tree: Tree, models: int) -> list[str]:

@@ -14,6 +14,7 @@ from disentangle_bench.contracts import Progress
 from disentangle_bench.datasets.stored import Reading, StoredDataset
 from disentangle_bench.errors import UserError
 
+IMAGES = 1_797
 SIDE = 28
 BOX = 20  # MNIST's digits, too, were fitted into 20 × 20 pixels of the 28 × 28
 MARGIN = (SIDE - BOX) // 2
@@ -31,6 +32,10 @@ class Digits(StoredDataset):
     image_shape = (1, SIDE, SIDE)
     no_factors: ClassVar[str] = "its images are annotated with their digit alone"
     class_names = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
+
+    @classmethod
+    def row_shape(cls) -> tuple[int, ...]:
+        return (IMAGES, SIDE, SIDE, 1)
 
     @classmethod
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:

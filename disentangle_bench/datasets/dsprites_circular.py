@@ -31,11 +31,15 @@ class DSpritesCircular(StoredDataset):
     factor_sizes = (ANGLES, RADII)
 
     @classmethod
+    def row_shape(cls) -> tuple[int, ...]:
+        return (ANGLES * RADII, SIDE, SIDE, 1)
+
+    @classmethod
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
         """Draw all images; there is nothing to be read, so a `source` raises `UserError`."""
         if source is not None:
             raise UserError(f"--source {source}: {cls.name} is drawn; leave --source out.")
-        return Reading((ANGLES * RADII, SIDE, SIDE, 1), [draw()], "drawn")
+        return Reading(cls.row_shape(), [draw()], "drawn")
 
 
 def draw() -> np.ndarray:

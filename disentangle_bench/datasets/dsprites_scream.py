@@ -42,6 +42,10 @@ class DSpritesScream(DSprites):
     picture_name: ClassVar[str] = "scream.h5"
 
     @classmethod
+    def published(cls) -> tuple[Remote, ...]:
+        return (PAINTING,)
+
+    @classmethod
     def prepared(cls, root: Path) -> Path | None:
         """The sprites' file; None while it or the picture is missing."""
         return super().prepared(root) if os.path.exists(root / cls.picture_name) else None

@@ -50,6 +50,11 @@ class Folder(StoredDataset):
         return type("NamedFolder", (cls,), {"name": f"{cls.name}-{suffix}"})
 
     @classmethod
+    def download(cls) -> str:
+        """There is nothing to download."""
+        return "yours"
+
+    @classmethod
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
         """From `source`, which must be given; `UserError` where its images are not alike, and see `annotation`."""
         if source is None:

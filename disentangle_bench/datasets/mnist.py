@@ -42,13 +42,21 @@ class MNIST(StoredDataset):
         return MNISTTest if suffix == "test" else None
 
     @classmethod
+    def published(cls) -> tuple[Remote, ...]:
+        return cls.remotes
+
+    @classmethod
+    def row_shape(cls) -> tuple[int, ...]:
+        return (cls.size, SIDE, SIDE, 1)
+
+    @classmethod
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
         images_path, labels_path = obtain_gz(cls.remotes, root, cls.name, source, progress)
         n = cls.size
         images = read_idx(images_path, IMAGES, (n, SIDE, SIDE), remedy(cls.remotes[0]))
         labels = read_idx(labels_path, LABELS, (n,), remedy(cls.remotes[1]), below=len(cls.class_names))
         return Reading(
-            (n, SIDE, SIDE, 1),
+            cls.row_shape(),
             [images[..., None]],
             f"{images_path.name}, {labels_path.name}",
             tables={"labels": labels.astype(np.int64)},

@@ -15,6 +15,7 @@ from disentangle_bench.datasets.download import Remote
 from disentangle_bench.datasets.obtain import obtain, remedy
 from disentangle_bench.datasets.sources import npz_blocks
 from disentangle_bench.datasets.stored import Reading, StoredDataset
+from disentangle_bench.display import size
 
 SIDE = 64
 ZIP = b"PK\x03\x04"  # how an npz begins
@@ -46,9 +47,22 @@ class MPI3D(StoredDataset):
     remote: ClassVar[Remote]
 
     @classmethod
+    def published(cls) -> tuple[Remote, ...]:
+        return (cls.remote,)
+
+    @classmethod
+    def row_shape(cls) -> tuple[int, ...]:
+        return (math.prod(cls.factor_sizes), SIDE, SIDE, 3)
+
+    @classmethod
+    def download(cls) -> str:
+        """Nobody published the archives' sizes; they are no larger than the pixels in them."""
+        return f"≤ {size(math.prod(cls.row_shape()))}"
+
+    @classmethod
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
         path = obtain(cls.remote, root, cls.name, source, progress)
-        shape = (math.prod(cls.factor_sizes), SIDE, SIDE, 3)
+        shape = cls.row_shape()
         return Reading(shape, npz_blocks(path, "images", shape, remedy(cls.remote)), path.name)
 
 

@@ -39,9 +39,17 @@ class Shapes3D(StoredDataset):
     )
 
     @classmethod
+    def published(cls) -> tuple[Remote, ...]:
+        return (cls.remote,)
+
+    @classmethod
+    def row_shape(cls) -> tuple[int, ...]:
+        return (math.prod(cls.factor_sizes), SIDE, SIDE, 3)
+
+    @classmethod
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
         path = obtain(cls.remote, root, cls.name, source, progress)
-        shape = (math.prod(cls.factor_sizes), SIDE, SIDE, 3)
+        shape = cls.row_shape()
         with _opened(path, remedy(cls.remote)) as hdf:
             images = hdf["images"]
             if (images.dtype, images.shape) != (np.uint8, shape):

@@ -58,6 +58,14 @@ class SmallNORB(StoredDataset):
     )
 
     @classmethod
+    def published(cls) -> tuple[Remote, ...]:
+        return cls.remotes
+
+    @classmethod
+    def row_shape(cls) -> tuple[int, ...]:
+        return (math.prod(cls.factor_sizes) * cls.instances, SIDE, SIDE, 1)
+
+    @classmethod
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
         paths = obtain_gz(cls.remotes, root, cls.name, source, progress)
         splits = [paths[:3], paths[3:]]
@@ -71,7 +79,7 @@ class SmallNORB(StoredDataset):
                 f"{sizes} categories, elevations, azimuths, lightings and instances once. {REMEDY}"
             )
         return Reading(
-            (2 * pairs, SIDE, SIDE, 1),
+            cls.row_shape(),
             cls._blocks([split[0] for split in splits], pairs, order),
             ", ".join(path.name for path in paths),
             tables={"factors": factors[order][:, :4]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,9 @@ import numpy as np
 
 from disentangle_bench.contracts import Dataset, Progress, silent
 from disentangle_bench.datasets import storage
+from disentangle_bench.datasets.remote import Remote
 from disentangle_bench.datasets.virtual import channels_first
+from disentangle_bench.display import size
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,28 @@ class StoredDataset(Dataset):
     def path(cls, root: Path) -> Path:
         """Where the prepared file is, or will be."""
         return root / (cls.file_name or f"{cls.name}.h5")
+
+    @classmethod
+    def published(cls) -> tuple[Remote, ...]:
+        """The published files that it is read from; those without an address have to be the user's own copies."""
+        return ()
+
+    @classmethod
+    def download(cls) -> str:
+        """The sum of the published files' sizes, as far as they are known: 268 MB, > 263 MB; "yours": bring them."""
+        files = cls.published()
+        if not any(file.urls for file in files):
+            return "yours" if files else "none"
+        least = sum(file.size or file.smallest for file in files)
+        if all(file.size for file in files):
+            return size(least)
+        return f"> {size(least)}" if least else "unknown"
+
+    @classmethod
+    def disk(cls) -> int | None:
+        """One byte a stored value."""
+        shape = cls.row_shape()
+        return math.prod(shape) if shape else None
 
     @classmethod
     def prepared(cls, root: Path) -> Path | None:

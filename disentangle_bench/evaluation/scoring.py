@@ -13,7 +13,7 @@ import numpy as np
 
 from disentangle_bench import registry
 from disentangle_bench.contracts import CodeTable, Dataset, Metric, Progress, silent
-from disentangle_bench.errors import UserError, unknown
+from disentangle_bench.errors import UserError
 from disentangle_bench.files import write_file
 from disentangle_bench.metrics import score_table
 
@@ -23,6 +23,7 @@ class Row:
     """One number of a metric under a protocol, or the reason why it has none.
 
     sampling: the standard deviation over the metric's own seeds, where there are several.
+    better: "higher" or "lower"; empty for what is no score but a detail beside it, or the reason why there is none.
     """
 
     metric: str
@@ -30,6 +31,7 @@ class Row:
     key: str
     value: float | str
     sampling: float | None = None
+    better: str = ""
 
 
 def score_rows(
@@ -42,18 +44,20 @@ def score_rows(
 ) -> list[Row]:
     """Rows of every score, and of the other numbers beside it, but not of the matrices among the details.
 
-    wanted: METRIC, all its protocols, or METRIC/PROTOCOL each; if empty, every metric under `robust`. dataset: where
-    the codes are of one, its metrics' reasons to skip it.
+    wanted: METRIC, METRIC/PROTOCOL or METRIC/all each, as `protocols` reads them; if empty, every metric of codes.
+    dataset: where the codes are of one, its metrics' reasons to skip it.
     """
-    pairs = [pair for name in wanted for pair in protocols(name)] or default_protocols()
+    pairs = [pair for name in wanted or registry.metrics_of(Metric) for pair in protocols(name)]
     rows: list[Row] = []
     for done, (metric, protocol) in enumerate(pairs, start=1):
-        reason = registry.get("metric", metric).reason_to_skip(dataset) if dataset is not None else None
-        seeds = 1 if protocol in registry.get("metric", metric).slow else repeats
+        chosen = registry.get("metric", metric)
+        reason = chosen.reason_to_skip(dataset) if dataset is not None else None
+        seeds = 1 if protocol in chosen.slow else repeats
         result = {"skip": reason} if reason else score_table(metric, table, protocol, seed, seeds)
         sampling = result.get("sampling", {})
+        better = "higher" if chosen.higher_is_better else "lower"
         rows += [
-            Row(metric, protocol, key, value, sampling.get(key))
+            Row(metric, protocol, key, value, sampling.get(key), better if key in chosen.keys else "")
             for key, value in result.items()
             if isinstance(value, int | float | str)
         ]
@@ -70,24 +74,13 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
     write_file(path, buffer.getvalue())
 
 
-def default_protocols() -> list[tuple[str, str]]:
-    """Every metric of codes under `robust`, or under its first protocol where it has no such."""
-    chosen = []
-    for name in registry.metrics_of(Metric):
-        known = registry.get("metric", name).protocols
-        chosen.append((name, "robust" if "robust" in known else next(iter(known))))
-    return chosen
-
-
 def protocols(name: str) -> list[tuple[str, str]]:
-    """(metric, protocol) pairs of METRIC, all its protocols, or METRIC/PROTOCOL."""
-    metric, slash, protocol = name.partition("/")
-    known = registry.get("metric", metric).protocols
-    if metric not in registry.metrics_of(Metric):
+    """(metric, protocol) pairs of METRIC, its default protocol; METRIC/PROTOCOL; or METRIC/all, every one."""
+    metric, slash, word = name.partition("/")
+    chosen = registry.get("metric", metric)
+    if not isinstance(chosen, Metric):
         raise UserError(f"{metric} judges images, not codes; name it among a study's `metrics` instead.")
-    if slash and protocol not in known:
-        raise unknown(f"protocol of {metric}", protocol, known)
-    return [(metric, protocol)] if slash else [(metric, each) for each in known]
+    return [(metric, protocol) for protocol in chosen.protocols_of(word if slash else None)]
 
 
 def read_table(codes: Path, factors: Path | None) -> CodeTable:

@@ -1,8 +1,10 @@
 """Disentanglement scores of plain arrays: this package needs numpy, scipy and scikit-learn, never torch or Ray.
 
     from disentangle_bench.metrics import score
-    score("factor-vae", codes, factors, protocol="robust")
+    score("factor-vae", codes, factors)
+    score("factor-vae", codes, factors, protocol="locatello")
 
+Where no protocol is named, each metric's `default_protocol` is meant: `robust`, or its first where it has no such.
 Each metric is one file, a pure function of a `CodeTable`; `registry.names("metric")` lists them. An encoder instead
 of codes: `score_encoder(encode, dataset)`. Scores of several models by one another: `metrics.udr.udr` and
 `metrics.model_centrality.model_centrality`.
@@ -21,7 +23,7 @@ import numpy.typing as npt
 
 from disentangle_bench import registry
 from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric, ImageSamples, Metric
-from disentangle_bench.errors import UserError, unknown
+from disentangle_bench.errors import UserError
 
 __all__ = ["from_representation_function", "score", "score_encoder", "score_images", "score_table"]
 
@@ -32,7 +34,7 @@ def score(
     metric: str,
     codes: npt.ArrayLike,
     factors: npt.ArrayLike,
-    protocol: str = "locatello",
+    protocol: str | None = None,
     seed: int = 0,
     *,
     repeats: int = 1,
@@ -43,6 +45,7 @@ def score(
 
     codes: (N, D), real, integer or boolean, every value finite; what an encoder gives for each image.
     factors: (N, K), whole numbers; the index of each generative factor's value. The rows need not be a full grid.
+    protocol: one of the metric's; None: its default, `robust` where it has one.
     factor_names: K names, for messages and details.
     same_image: {factor name: {value: the value whose images it repeats}}; used by `robust` protocols.
     repeats: how many of the metric's seeds to score by; see `score_table`.
@@ -54,7 +57,7 @@ def score(
 
 
 def score_table(
-    metric: str, table: CodeTable, protocol: str = "locatello", seed: int = 0, repeats: int = 1
+    metric: str, table: CodeTable, protocol: str | None = None, seed: int = 0, repeats: int = 1
 ) -> dict[str, Any]:
     """As `score`, on a `CodeTable`; scoring many metrics on one table shares its index of factor values.
 
@@ -66,7 +69,7 @@ def score_table(
     study changes no other score. Every number in the result is finite and of a plain Python type; if a metric breaks
     that, this raises `RuntimeError`, because a leaderboard must never see a NaN.
     """
-    chosen: Metric = _chosen(metric, protocol, Metric)
+    chosen, protocol = _chosen(metric, protocol, Metric)
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
         raise UserError(f"repeats must be a whole number from 1 up, not {repeats!r}.")
     if chosen.needs_factors and not table.factor_names:
@@ -84,24 +87,23 @@ def score_table(
     return result | {"sampling": {"repeats": repeats, **spread}}
 
 
-def score_images(metric: str, samples: ImageSamples, protocol: str, seed: int = 0) -> dict[str, Any]:
+def score_images(metric: str, samples: ImageSamples, protocol: str | None = None, seed: int = 0) -> dict[str, Any]:
     """As `score_table`, by a metric that sees a model's images beside the real ones: `fid`, `grid-quality`, ..."""
-    chosen: ImageMetric = _chosen(metric, protocol, ImageMetric)
+    chosen, protocol = _chosen(metric, protocol, ImageMetric)
     reason = chosen.reason_to_skip(samples.dataset)
     return {"skip": reason} if reason else _score_once(chosen, samples, protocol, generator(seed, metric, protocol))
 
 
-def _chosen(metric: str, protocol: str, kind: type[Any]) -> Any:
-    """The metric of this name, which must be of the kind and have the protocol; says on stderr where it is slow."""
+def _chosen(metric: str, protocol: str | None, kind: type[Any]) -> tuple[Any, str]:
+    """The metric of this name, which must be of the kind, and its protocol; says on stderr where that is slow."""
     chosen: Any = registry.get("metric", metric)
     if not isinstance(chosen, kind):
         sees = "a model's images" if kind is Metric else "codes"
         raise UserError(f"'{metric}' scores {sees}, not what it is given here; `disentangle-bench metrics` lists all.")
-    if protocol not in chosen.protocols:
-        raise unknown(f"protocol of {metric}", protocol, chosen.protocols)
-    if protocol in chosen.slow:
-        sys.stderr.write(f"{metric}, {protocol}: {chosen.slow[protocol]}\n")
-    return chosen
+    named: str = chosen.protocol(protocol)
+    if named in chosen.slow:
+        sys.stderr.write(f"{metric}, {named}: {chosen.slow[named]}\n")
+    return chosen, named
 
 
 def _score_once(chosen: Any, sees: CodeTable | ImageSamples, protocol: str, rng: np.random.Generator) -> dict[str, Any]:
@@ -123,7 +125,7 @@ def score_encoder(
     encode: Callable[[np.ndarray], npt.ArrayLike],
     dataset: Dataset,
     metrics: Sequence[str] | None = None,
-    protocol: str = "robust",
+    protocol: str | None = None,
     seed: int = 0,
     *,
     batch_size: int = ENCODE_BATCH,
@@ -133,6 +135,7 @@ def score_encoder(
     encode: images, uint8 (B, C, H, W), 0..255, to codes (B, D); deterministic. See `from_representation_function`.
     metrics: names; without them, all of codes that are registered, where one that lacks the protocol gives a reason to
         skip.
+    protocol: of all these metrics; None: each one's default, `robust` where it has one.
     """
     names = registry.metrics_of(Metric) if metrics is None else list(metrics)
     if batch_size < 1:
@@ -141,9 +144,9 @@ def score_encoder(
     for name in names:
         chosen: Metric = registry.get("metric", name)
         reason = chosen.reason_to_skip(dataset)
-        if protocol not in chosen.protocols:
-            if metrics is not None:
-                raise unknown(f"protocol of {name}", protocol, chosen.protocols)
+        if metrics is not None or protocol in chosen.protocols:
+            chosen.protocol(protocol)  # a name that it does not have is told before anything is encoded
+        elif protocol is not None:
             reason = f"it has no protocol '{protocol}'"
         results[name] = {"skip": reason} if reason else {}
     if all(results.values()):

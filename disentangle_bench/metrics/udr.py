@@ -46,7 +46,7 @@ def udr(
     kl: one (D_i,) array a model, each code's mean KL divergence from its prior, in nats; without it, as for GANs, codes
         are called inactive by their variance.
 
-    Returns `scores`, one a model, 0 to 1, higher is better; `pairwise`, M lists of M: [i][j] is the relative strength
+    Returns `scores`, one a model, 0 to 1, higher is better; `pairwise`, M lists of M: `[i][j]` is the relative strength
     of the matrix that relates model i's active codes to model j's, and a model's score the median of its column without
     the diagonal, which is 0; `active_codes`, one count a model. Without an active code in either, a pair scores 0.
 

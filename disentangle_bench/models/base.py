@@ -70,7 +70,9 @@ class Model(nn.Module, ABC):
     """What produced the codes, a column of every table: "reconstructor", "recognition network", "encoder", "post-hoc
     encoder"; a conditional model's says "labels given" too."""
     image_range: tuple[float, float] = (-1.0, 1.0)  # of a class, or of an instance where its configuration says so
-    code_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)  # that traversals sweep
+    code_range: tuple[float, float] | None = None
+    """What traversals sweep of each code: the range of a uniform prior, two standard deviations to either side of a
+    normal one; of a class, or of an instance. None: the middle 95 % of what `sample_codes` draws."""
     Config: ClassVar[type[ModelConfig]]
     configurations: ClassVar[Mapping[str, ModelConfig]]
     """Named settings; one named as a dataset is the published one for it, `small` is for studies on a CPU."""

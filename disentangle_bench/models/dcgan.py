@@ -73,6 +73,7 @@ class DCGAN(Model):
     def __init__(self, config: DCGANConfig, image_shape: tuple[int, int, int]) -> None:
         super().__init__(config, image_shape)
         self.config = config
+        self.code_range = (-1.0, 1.0) if config.prior == "uniform" else (-2.0, 2.0)
         self.generator = generator(self.name, image_shape, config)
         self.discriminator = reader(self.name, image_shape, config.width, 1)
         self.encoder = reader(self.name, image_shape, config.width, config.z_dim)

@@ -65,6 +65,7 @@ class Framework(Model):
     """Networks, one forward pass, the code and the curves; each model adds who minimises what."""
 
     paper = "Jeon et al. 2021 (IB-GAN), AAAI"
+    code_range = (-2.0, 2.0)  # m(r) = N(0, I)
     config: FrameworkConfig
 
     def __init__(self, config: FrameworkConfig, image_shape: tuple[int, int, int]) -> None:

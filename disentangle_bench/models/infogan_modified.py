@@ -64,6 +64,7 @@ class InfoGANModified(Model):
         "information_weight": Between(0.01, 1.0), "d_lr": Between(2e-4, 5e-3), "g_lr": Between(1e-4, 5e-3),
     }  # fmt: skip
     image_range = (0.0, 1.0)
+    code_range = (-1.0, 1.0)  # c ~ U(−1, 1)
     Config: ClassVar[type[ModelConfig]] = ModifiedConfig
     configurations: ClassVar = {
         "dsprites": ModifiedConfig(),

@@ -40,6 +40,7 @@ class InfoGANOriginal(Model):
     name = "infogan-original"
     paper = "Chen et al. 2016 (InfoGAN), NeurIPS"
     code_source = "recognition network"
+    code_range = (-1.0, 1.0)  # of continuous codes
     search_space: ClassVar = {
         "lambda_categorical": Between(0.1, 10.0), "lambda_continuous": Between(0.1, 10.0),
         "d_lr": Between(1e-4, 2e-3), "g_lr": Between(1e-4, 5e-3),

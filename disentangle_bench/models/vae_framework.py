@@ -102,6 +102,7 @@ class VAEFramework(Model):
 
     code_source = "encoder"
     image_range = (0.0, 1.0)
+    code_range = (-2.0, 2.0)  # z ~ N(0, I)
     search_space: ClassVar = {"lr": Between(1e-4, 3e-3)}
     config: VAEConfig
 

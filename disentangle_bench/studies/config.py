@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ from disentangle_bench.trials.spec import TrialSpec
 PRESETS = shipped("presets")
 MAX_SEEDS = 100_000
 RESERVED = ("runs", "published")  # folders of the results root that are no study's
+SCORED_BY: dict[str, registry.Kind] = {"metrics": "metric", "comparisons": "comparison"}  # fields, and what they name
 
 
 def parse_seeds(value: Any) -> Any:
@@ -48,6 +50,17 @@ def parse_seeds(value: Any) -> Any:
     return seeds
 
 
+def seed_ranges(seeds: Iterable[int]) -> str:
+    """Seeds in short, as `parse_seeds` reads them: 0-4,7."""
+    parts: list[list[int]] = []
+    for seed in sorted(set(seeds)):
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1][1:] = [seed]
+        else:
+            parts.append([seed])
+    return ",".join("-".join(map(str, part)) for part in parts)
+
+
 def parse_names(value: Any) -> Any:
     """Names as a list, from a list or a comma-separated string."""
     if isinstance(value, list):  # YAML reads a protocol's name such as 200 as a number
@@ -55,8 +68,10 @@ def parse_names(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-def not_reserved(name: str) -> str:
-    """A study's name, unless the results root needs it for itself."""
+def study_name(name: str) -> str:
+    """A study's name, which is a folder's: no path, no space, and none that the results root needs for itself."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
+        raise ValueError("a study's name has letters, digits and . _ + - only, and begins with a letter or digit")
     if name in RESERVED:
         raise ValueError(f"the name '{name}' is taken; choose another")
     return name
@@ -84,7 +99,7 @@ class StudyConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"), AfterValidator(not_reserved)]
+    name: Annotated[str, AfterValidator(study_name)]
     description: str = ""
     models: Names
     datasets: Names
@@ -94,11 +109,11 @@ class StudyConfig(BaseModel):
     batch_size: int | None = Field(None, gt=1, description="overrides every model's batch size")
     overrides: dict[str, dict[str, Any]] = Field({}, description="fields by model")
     sweep: dict[str, dict[str, Values]] = Field({}, description="values of fields by model; each combination a cell")
-    metrics: dict[str, Names] = {
-        "factor-vae": ["robust", "locatello", "ib-gan"],
-        "beta-vae": ["robust", "locatello"],
-    }
-    comparisons: dict[str, Names] = Field({}, description="scores of the seeds by one another, without labels")
+    metrics: dict[str, Names] = Field(
+        {"factor-vae": ["robust"], "beta-vae": ["robust"]},
+        description="protocols by metric; or a list of METRIC, METRIC/PROTOCOL, METRIC/all",
+    )
+    comparisons: dict[str, Names] = Field({}, description="scores of the seeds by one another, likewise; no labels")
     repeats: int = Field(3, ge=1, description="a metric's own seeds, by which each encoder is scored")
     intervals: IntervalsConfig = IntervalsConfig()
     numerics: dict[str, Any] = Field({}, description="device, threads, precision, mode; see `Numerics`")
@@ -114,30 +129,62 @@ def load_study(source: str | None, changes: Mapping[str, Any], settings: list[st
     for setting in settings:
         apply_setting(raw, setting)
     raw.setdefault("name", default_name(raw))
+    for field, kind in SCORED_BY.items():
+        if field in raw:
+            raw[field] = with_protocols(kind, raw[field])
     study = validated(StudyConfig, raw, "")
     for field in ("overrides", "sweep"):
         for model in getattr(study, field):
             if model not in study.models:
                 raise unknown(f"model in {field}", model, study.models)
-    lists: list[tuple[registry.Kind, dict[str, list[str]]]] = [
-        ("metric", study.metrics),
-        ("comparison", study.comparisons),
-    ]
-    for kind, asked in lists:
-        for name, protocols in asked.items():
-            known = registry.get(kind, name).protocols
-            for protocol in protocols:
-                if protocol not in known:
-                    raise unknown(f"protocol of {name}", protocol, known)
     return study
+
+
+def by_name(value: Any) -> Any:
+    """Words by metric, from a list or text of METRIC and METRIC/WORD: `mig, dci/all` is {mig: [None], dci: ["all"]}."""
+    words = parse_names(value)
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        return value
+    named: dict[str, list[str | None]] = {}
+    for name, slash, word in (each.partition("/") for each in words):
+        named.setdefault(name, []).append(word if slash else None)
+    return named
+
+
+def with_protocols(kind: registry.Kind, value: Any) -> Any:
+    """Protocols by metric, or by comparison, from what a study says of them; see `UnderProtocols.protocols_of`.
+
+    Where it says nothing, the default one is meant. What has another form is left to the validation of the study.
+    """
+    named = by_name(value)
+    if not isinstance(named, Mapping):
+        return value
+    asked: dict[Any, Any] = {}
+    for name, given in named.items():
+        words = [None] if given is None else parse_names(given)
+        if isinstance(name, str) and isinstance(words, list) and all(isinstance(w, str | None) for w in words):
+            scored = registry.get(kind, name)
+            words = list(dict.fromkeys(protocol for word in words for protocol in scored.protocols_of(word)))
+        asked[name] = words
+    return asked
+
+
+def preset_names() -> list[str]:
+    """The presets that the package ships."""
+    return sorted(preset.stem for preset in PRESETS.glob("*.yaml"))
+
+
+def is_file_name(source: str) -> bool:
+    """Whether `source` names a file, and not a preset or a study."""
+    return source.endswith((".yaml", ".yml"))
 
 
 def read_study_file(source: str) -> dict[str, Any]:
     """The YAML of a preset by name, or of a file by path."""
-    path = Path(source) if source.endswith((".yaml", ".yml")) else PRESETS / f"{source}.yaml"
+    path = Path(source) if is_file_name(source) else PRESETS / f"{source}.yaml"
     if not path.is_file():
         if path.parent == PRESETS:
-            raise unknown("preset", source, (preset.stem for preset in PRESETS.glob("*.yaml")))
+            raise unknown("preset or study", source, preset_names())
         raise UserError(f"study file {path} is not there.")
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -164,13 +211,32 @@ def apply_setting(raw: dict[str, Any], setting: str) -> None:
         value = float(value)  # YAML 1.1 reads 1e-4 as text
     if keys[0] not in StudyConfig.model_fields:
         if len(keys) == 1 or keys[0] not in registry.names("model"):
-            raise unknown("setting", keys[0], [*StudyConfig.model_fields, *registry.names("model")])
+            raise no_setting(setting, keys[0], parse_names(raw.get("models")))
         keys = ["overrides", *keys]
     for key in keys[:-1]:
-        inner = raw.get(key)
+        inner = by_name(raw.get(key)) if key in SCORED_BY else raw.get(key)
         raw[key] = dict(inner) if isinstance(inner, Mapping) else {}
         raw = raw[key]
     raw[keys[-1]] = value
+
+
+def no_setting(setting: str, name: str, models: Any) -> UserError:
+    """The error for a `--set` whose path begins with neither a study's field nor a model; a model's field gets its way.
+
+    models: those that the study asks for, as far as they are well-formed.
+    """
+    owners: dict[str, str] = {}
+    for model in models if isinstance(models, list) else []:
+        if model in registry.names("model"):
+            for field in registry.get("model", model).Config.model_fields:
+                owners.setdefault(field, model)
+    if name in owners:
+        return UserError(f"--set {setting}: {name} is a field of {owners[name]}; say --set {owners[name]}.{setting}.")
+    known = [*StudyConfig.model_fields, *registry.names("model")]
+    near = difflib.get_close_matches(name, [*known, *owners], n=1, cutoff=0.5)
+    if near and near[0] in owners and near[0] not in known:
+        return UserError(f"unknown setting '{name}'. Did you mean '{owners[near[0]]}.{near[0]}'?")
+    return unknown("setting", name, known)
 
 
 def default_name(raw: Mapping[str, Any]) -> str:

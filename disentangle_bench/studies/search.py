@@ -94,9 +94,9 @@ def rungs(steps: int) -> list[int]:
 
 
 def objective_named(name: str, labels: bool) -> Callable[[list[Trainer]], float]:
-    """The objective, higher is better: `udr`, `model-centrality`, `information`; or METRIC/PROTOCOL, which sees labels.
+    """The objective, higher is better: `udr`, `model-centrality`, `information`; or METRIC or METRIC/PROTOCOL.
 
-    A metric that has labels' help is refused unless `labels` says that this is meant.
+    A metric sees the factors, and is refused unless `labels` says that this is meant.
     """
     known = {"udr": by_udr, "model-centrality": by_centrality, "information": by_information}
     if name in known:
@@ -107,6 +107,8 @@ def objective_named(name: str, labels: bool) -> Callable[[list[Trainer]], float]
     pairs = protocols(name)
     if not labels:
         raise UserError(f"the objective '{name}' sees the factors, so the winner is chosen with labels; say --labels.")
+    if len(pairs) > 1:
+        raise UserError(f"the objective '{name}' is {len(pairs)} protocols; a search raises one number, so name one.")
     if not registry.get("metric", metric).higher_is_better:
         raise UserError(f"the objective '{name}' is better when lower; a search raises its objective.")
     return lambda trainers: by_metric(trainers, *pairs[0])

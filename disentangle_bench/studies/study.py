@@ -1,32 +1,23 @@
-"""A study on disk: which trials it holds, what came of each, and the guard against changing it unawares."""
+"""A study as its `study.yaml` holds it: which trials, and how they are scored."""
 
 from __future__ import annotations
 
-import re
-import shutil
-from collections import Counter
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import yaml
-from filelock import Timeout
 
-from disentangle_bench import datasets, registry
-from disentangle_bench.contracts import Dataset, ImageMetric, Progress, silent
 from disentangle_bench.errors import UserError, unknown
-from disentangle_bench.files import make_folder, write_file
+from disentangle_bench.files import write_file
 from disentangle_bench.settings import validated
-from disentangle_bench.studies.config import IntervalsConfig, StudyConfig, resolve_trials
+from disentangle_bench.studies.config import IntervalsConfig, is_file_name, preset_names, read_study_file
 from disentangle_bench.training.trainer import Intervals
-from disentangle_bench.trials.pending import Metrics, Scoring, TrialOptions, existing_record, has_codes, missing_scores
-from disentangle_bench.trials.records import Workspace, read_record
+from disentangle_bench.trials.pending import Metrics, Scoring, TrialOptions
+from disentangle_bench.trials.records import Workspace
 from disentangle_bench.trials.spec import TrialSpec
 
 STUDY_FORMAT = 1
-WITHOUT_FACTORS: Metrics = {"unsupervised": ["robust"], "frechet-random": ["conv-1k"]}
-State = Literal["finished", "diverged", "failed", "running", "interrupted", "waiting"]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it: ten times as fast
 
 
 @dataclass(frozen=True)
@@ -47,107 +38,13 @@ class Study:
             cells.setdefault((trial.dataset, trial.label), []).append(trial)
         return cells
 
+    def datasets(self) -> list[str]:
+        """The names of its datasets."""
+        return list(dict.fromkeys(trial.dataset for trial in self.trials))
+
     def options(self, tensorboard: bool = False, retries: int = 1) -> TrialOptions:
         """What each trial does beside training."""
         return TrialOptions(self.scoring, Intervals(**self.intervals.model_dump()), tensorboard, retries)
-
-
-def load_datasets(config: StudyConfig, workspace: Workspace, progress: Progress = silent) -> dict[str, Dataset]:
-    """The study's datasets, prepared where they are missing."""
-    return {name: datasets.load(name, workspace.data, progress=progress) for name in config.datasets}
-
-
-def prepare_metrics(
-    study: Study, workspace: Workspace, data: Mapping[str, Dataset], progress: Progress = silent
-) -> None:
-    """Have at hand what the study's metrics of images need, such as Inception's weights, before anything is trained."""
-    for name in study.scoring.metrics:
-        metric = registry.get("metric", name)
-        if not isinstance(metric, ImageMetric):
-            continue
-        least = min(getattr(metric.protocols[each], "images", 0) for each in study.scoring.metrics[name])
-        if any(metric.reason_to_skip(each) is None and len(each) >= least for each in data.values()):
-            metric.prepare(workspace.data, progress)
-
-
-def metrics_for(config: StudyConfig, data: Iterable[Dataset]) -> Metrics:
-    """The study's metrics; where it names none, and a dataset has no factors to score by, those that need none, too."""
-    if "metrics" in config.model_fields_set or all(each.factor_names for each in data):
-        return dict(config.metrics)
-    return config.metrics | WITHOUT_FACTORS
-
-
-def plan(config: StudyConfig, workspace: Workspace, data: dict[str, Dataset]) -> Study:
-    """The study that the configuration asks for, joined with what it already holds.
-
-    More models, datasets, seeds or metrics extend a study. Any other change to a cell that has records raises
-    `UserError` with the difference.
-    """
-    scoring = Scoring(metrics_for(config, data.values()), config.repeats)
-    trials = resolve_trials(config, data)
-    new = Study(config.name, config.description, scoring, dict(config.comparisons), config.intervals, trials)
-    path = study_file(workspace, config.name)
-    if not path.exists():
-        return new
-    old = read_study(workspace, config.name)
-    for metric in old.scoring.metrics:
-        if metric not in registry.names("metric"):
-            raise UserError(
-                f"study '{old.name}' also scores '{metric}', which is not known here; give its --plugin, "
-                f"or remove it from `metrics` in {path}."
-            )
-    cells = new.cells()
-    for key, trials in old.cells().items():
-        before, after = trials[0].without_seed(), cells[key][0].without_seed() if key in cells else None
-        if after is not None and completed(trials[0]) == after:  # perhaps of an older version, with fewer settings
-            earlier = {trial.seed: trial for trial in trials}
-            cells[key] = [earlier.pop(trial.seed, trial) for trial in cells[key]] + list(earlier.values())
-            continue
-        recorded = [trial for trial in trials if existing_record(workspace, trial) is not None]
-        if after is not None and before != after:
-            if recorded:
-                raise UserError(
-                    f"study '{config.name}' has {len(recorded)} records of {key[1]} on {key[0]} that were made with "
-                    f"another configuration: {difference(before, after)}. Give this one its own name with --name, "
-                    f"or delete {workspace.study(config.name)} to begin anew."
-                )
-            continue
-        known = {trial.id for trial in cells.get(key, [])}
-        cells[key] = cells.get(key, []) + [trial for trial in trials if trial.id not in known]
-    ordered = [trial for trials in cells.values() for trial in sorted(trials, key=lambda trial: trial.seed)]
-    metrics, comparisons = (
-        {name: list(dict.fromkeys([*asked.get(name, []), *before.get(name, [])])) for name in [*asked, *before]}
-        for asked, before in ((new.scoring.metrics, old.scoring.metrics), (new.comparisons, old.comparisons))
-    )
-    scoring = Scoring(metrics, max(new.scoring.repeats, old.scoring.repeats))
-    return Study(new.name, new.description, scoring, comparisons, new.intervals, ordered)
-
-
-def completed(trial: TrialSpec) -> dict[str, Any]:
-    """A specification but for its seed, with the defaults of settings that its version did not have."""
-    try:
-        config = trial.typed_config().model_dump(mode="json")
-    except UserError:  # it had settings that are gone
-        config = trial.config
-    return trial.without_seed() | {"config": config}
-
-
-def difference(before: dict[str, Any], after: dict[str, Any], path: str = "") -> str:
-    """The fields in which two specifications differ, as `field: old -> new`."""
-    found = []
-    for key in sorted({*before, *after}):
-        old, new = before.get(key), after.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found.append(difference(old, new, f"{path}{key}."))
-        elif old != new:
-            found.append(f"{path}{key}: {short(old)} -> {short(new)}")
-    return ", ".join(part for part in found if part)
-
-
-def short(value: Any) -> str:
-    """A value for a message; a checksum is cut to what tells it apart."""
-    text = str(value)
-    return text if len(text) <= 32 else text[:12] + "…"
 
 
 def study_file(workspace: Workspace, name: str) -> Path:
@@ -171,14 +68,23 @@ def write_study(study: Study, workspace: Workspace) -> None:
     write_file(study_file(workspace, study.name), yaml.safe_dump(content, sort_keys=False, width=100))
 
 
+def study_names(workspace: Workspace) -> list[str]:
+    """The studies under the results root."""
+    return sorted(file.parent.name for file in workspace.results.glob("*/study.yaml"))
+
+
 def read_study(workspace: Workspace, name: str) -> Study:
     """A study by name; `UserError` where there is none or its file is damaged."""
     path = study_file(workspace, name)
     if not path.is_file():
-        known = [file.parent.name for file in workspace.results.glob("*/study.yaml")]
-        raise unknown(f"study under {workspace.results}:", name, known)
+        raise unknown(f"study under {workspace.results}:", name, study_names(workspace))
+    return read_study_at(path)
+
+
+def read_study_at(path: Path) -> Study:
+    """The study in a `study.yaml`; `UserError` where that is damaged."""
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.load(path.read_text(), LOADER)
         if content["format"] != STUDY_FORMAT:
             raise ValueError(f"format {content['format']}")
         trials = []
@@ -196,51 +102,14 @@ def read_study(workspace: Workspace, name: str) -> Study:
         ) from error
 
 
-def state(trial: TrialSpec, workspace: Workspace, scoring: Scoring) -> State:
-    """What became of a trial so far."""
-    path = workspace.record(trial.id)
-    running = (workspace.trial(trial.id) / "progress.json").exists() and is_locked(trial, workspace)
-    if path.exists() and not running:
-        record = read_record(path)
-        lacks = missing_scores(record, scoring) or not has_codes(record, workspace)
-        return "waiting" if lacks else record.status
-    if running:
-        return "running"
-    folder = workspace.trial(trial.id)
-    return "interrupted" if (folder / "checkpoint.pt").exists() else "waiting"
+def existing_study(source: str | None, workspace: Workspace) -> Study | None:
+    """The study that `source` names, by its name under the results root or by its `study.yaml`; None: it names none.
 
-
-def is_locked(trial: TrialSpec, workspace: Workspace) -> bool:
-    """Whether a process is at work on the trial."""
-    lock = workspace.lock(trial.id)
-    try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
-
-
-def pending(study: Study, workspace: Workspace) -> list[TrialSpec]:
-    """The trials that still need work: no record yet, a crash to try again, or a metric to add."""
-    done = {"finished", "diverged"}
-    return [trial for trial in study.trials if state(trial, workspace, study.scoring) not in done]
-
-
-def count_states(study: Study, workspace: Workspace) -> Counter[State]:
-    """How many trials are in each state."""
-    return Counter(state(trial, workspace, study.scoring) for trial in study.trials)
-
-
-def collect_pictures(study: Study, workspace: Workspace) -> list[Path]:
-    """Copy the trials' traversals and samples into two folders of the study, under names that people can read."""
-    folders = []
-    for kind in ("traversal", "samples"):
-        folder = workspace.study(study.name) / f"{kind.removesuffix('s')}s"
-        make_folder(folder)
-        folders.append(folder)
-        for trial in study.trials:
-            picture = workspace.trial(trial.id) / f"{kind}.png"
-            if picture.exists():
-                name = f"{trial.label}_{trial.dataset}_seed{trial.seed}.png"
-                shutil.copyfile(picture, folder / re.sub(r"[^\w.=,()+-]", "-", name))  # a swept text may hold a slash
-    return folders
+    A preset's name stays the preset's, which asks for the same trials.
+    """
+    if source is None or source in preset_names():
+        return None
+    if not is_file_name(source):
+        return read_study(workspace, source) if source in study_names(workspace) else None
+    path = Path(source)
+    return read_study_at(path) if path.is_file() and "cells" in read_study_file(source) else None

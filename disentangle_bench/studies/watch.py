@@ -9,11 +9,12 @@ from types import TracebackType
 from rich.live import Live
 from rich.table import Table
 
-from disentangle_bench.display import console, duration
+from disentangle_bench import registry
+from disentangle_bench.display import console, duration, fitted, live, quiet
 from disentangle_bench.errors import UserError
 from disentangle_bench.trials.heartbeat import Beat, read_beat
 from disentangle_bench.trials.pending import Metrics
-from disentangle_bench.trials.records import Workspace, read_record
+from disentangle_bench.trials.records import Record, Workspace, read_record
 from disentangle_bench.trials.spec import TrialSpec
 
 LINE_SECONDS = 15.0  # between two plain lines about one trial
@@ -58,10 +59,12 @@ class Watch:
 
     def run(self) -> None:
         """Look at the heartbeats once a second."""
-        if self.console.is_terminal and not self.console.is_dumb_terminal:
-            with Live(console=self.console, refresh_per_second=2, transient=True) as live:
+        if quiet():
+            return
+        if live(self.console):
+            with Live(console=self.console, refresh_per_second=2, transient=True) as shown:
                 while not self.stop.wait(1.0):
-                    live.update(self.table())
+                    shown.update(self.table())
                 self.report_finished()
             return
         while not self.stop.wait(1.0):
@@ -91,12 +94,23 @@ class Watch:
                 self.console.print(str(error), markup=False)
                 continue
             if record.status == "finished":
-                results = [(f"{m}/{p}", record.scores.get(m, {}).get(p, {})) for m, p in self.shown]
-                scores = [f"{name} {values['score']:.3f}" for name, values in results if "score" in values]
-                outcome = f"finished: {', '.join(scores)}"
+                outcome = f"finished: {self.scores(record)}"
             else:
                 outcome = f"{record.status}: {record.cause}"
             self.console.print(f"[{len(self.done)}/{len(self.trials)}] {trial.title} {outcome}", markup=False)
+
+    def scores(self, record: Record) -> str:
+        """The first score of each metric, or why there is none."""
+        found, reasons = [], []
+        for metric, protocol in self.shown:
+            result = record.scores.get(metric, {}).get(protocol, {})
+            key = next((key for key in registry.get("metric", metric).keys if key in result), None)
+            if key is not None:
+                name = f"{metric}/{protocol}" + ("" if key == "score" else f" {key}")
+                found.append(f"{name} {result[key]:.3f}")
+            elif "skip" in result:
+                reasons.append(f"{metric} skipped ({result['skip']})")
+        return ", ".join(found or reasons) or "nothing to score"
 
     def table(self) -> Table:
         """The trials at work, for a terminal."""
@@ -108,7 +122,7 @@ class Watch:
             table.add_column(column)
         for trial, beat in self.beats():
             table.add_row(trial.title, *describe(beat))
-        return table
+        return fitted(table, "last scores", "rate")
 
     def lines(self) -> None:
         """A line a trial now and then, for logs and pipes."""

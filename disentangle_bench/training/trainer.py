@@ -39,6 +39,13 @@ class Intervals:
     score: int = 0  # 0: only at the end
     checkpoint_seconds: float = 60.0
 
+    def until_checkpoint(self, saved: float) -> float:
+        """Seconds from a checkpoint, made `saved` seconds after the start, to the next: 5, 5, 10, 20, 40, 60.
+
+        Those are with the default; who stops a run early loses no more than half of it.
+        """
+        return min(self.checkpoint_seconds, max(self.checkpoint_seconds / 12, saved))
+
 
 @dataclass
 class History:
@@ -134,7 +141,7 @@ class Trainer:
         self.model.train()
         on_start(self.step)
         started = time.perf_counter() - self.history.seconds
-        saved = time.perf_counter()
+        begun = saved = time.perf_counter()
         end = self.config.steps if until is None else min(until, self.config.steps)
         while self.step < end:
             self.step += 1
@@ -151,7 +158,7 @@ class Trainer:
                 self.check()
                 self.history.scores.append({"step": self.step, "scores": score(self.model, self.step)})
                 self.model.train()
-            if last or time.perf_counter() - saved >= intervals.checkpoint_seconds:
+            if last or time.perf_counter() - saved >= intervals.until_checkpoint(saved - begun):
                 self.check()
                 self.history.seconds = time.perf_counter() - started
                 self.save()

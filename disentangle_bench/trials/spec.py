@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,19 +54,24 @@ class TrialSpec(BaseModel):
         return self.model_dump(mode="json", exclude={"seed"})
 
     def changes(self) -> dict[str, Any]:
-        """The fields in which this trial's configuration differs from the one that its name begins with.
-
-        Empty, too, where that can't be known: the model, or a configuration of this name, is not at hand.
-        """
-        try:
-            cls: type[Model] = registry.get("model", self.model)
-        except UserError:  # a plugin's, of which only the record is here
-            return {}
-        named = cls.configurations.get(self.configuration.removesuffix("-changed").partition("(")[0])
-        before = named.model_dump(mode="json") if named is not None else self.config
-        return {field: value for field, value in self.config.items() if field in before and before[field] != value}
+        """The fields in which this trial's configuration differs from the one that its name begins with."""
+        return changed_fields(self.model, self.configuration, self.config)
 
     def typed_config(self) -> ModelConfig:
         """The model's configuration as its own type."""
         cls: type[Model] = registry.get("model", self.model)
         return validated(cls.Config, self.config, f"{self.model}.")
+
+
+def changed_fields(model: str, configuration: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields in which a configuration, called `small(beta=4)-changed`, differs from the model's own `small`.
+
+    Empty, too, where that can't be known: the model, or a configuration of this name, is not at hand.
+    """
+    try:
+        cls: type[Model] = registry.get("model", model)
+    except UserError:  # a plugin's, of which only the record is here
+        return {}
+    named = cls.configurations.get(configuration.removesuffix("-changed").partition("(")[0])
+    before = named.model_dump(mode="json") if named is not None else config
+    return {field: value for field, value in config.items() if field in before and before[field] != value}

@@ -1,13 +1,11 @@
-"""The benchmarks measure what they say: their parts, and among the slow tests whole scripts with tiny settings."""
+"""The benchmarks measure what they say: their parts. Whole scripts are run by `test_scripts.py`."""
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +16,7 @@ import pandas as pd
 import pytest
 
 from disentangle_bench.training.process import threads
-from tests.helpers import ROOT, TESTS
+from tests.helpers import ROOT
 
 SCRIPTS = ROOT / "benchmarks"
 MIB = 1 << 20
@@ -124,42 +122,11 @@ def test_costs_as_tables_and_picture(script: Any, tmp_path: Path) -> None:
     assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
 
 
-def run_script(name: str, folder: Path, data_root: Path, *arguments: str) -> dict[str, Any]:
-    """The JSON of `python benchmarks/NAME.py ARGUMENTS`."""
-    command = [sys.executable, str(SCRIPTS / name), *arguments, "--data-root", str(data_root)]
-    done = subprocess.run(
-        [*command, "--json", str(folder / "b.json")], capture_output=True, text=True, check=False, timeout=500
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads((folder / "b.json").read_text())
-
-
-@pytest.mark.slow
-def test_training_and_encoding_beside_their_peers(tmp_path: Path, data_root: Path) -> None:
-    tiny = ("--seconds", "0.1", "--rounds", "1", "--trials", "1", "--images", "64")
-    trained = run_script("train.py", tmp_path, data_root, *tiny)
-    assert [row["variant"] for row in trained["rows"]] == 2 * ["peer", "suite", "limit"]
-    encoded = run_script("encode.py", tmp_path, data_root, "--images", "64", "--rounds", "1")
-    assert all(row["ratio"] > 0 and row["share"] > 0 for row in [*trained["rows"][:2], *encoded["rows"]])
-    assert {"processor", "cores", "python", "torch"} <= set(encoded["machine"])
-
-
-@pytest.mark.slow
-def test_overheads_stand_beside_their_targets(tmp_path: Path, data_root: Path) -> None:
-    tiny = ("--trials", "2", "--steps", "2", "--logged-steps", "2", "--rounds", "1")
-    only = ("--only", "ray,workers,start,logging,checkpoint")  # memory takes minutes
-    rows = run_script("ray_overhead.py", tmp_path, data_root, *tiny, *only)["rows"]
-    assert [row["target"] for row in rows] == [None, None, None, 0.9, 10, 10, 1, 1, None, 1]
-    assert all((row["met"] is None) == (row["target"] is None) for row in rows)
-
-
-@pytest.mark.slow
-def test_costs_are_written(tmp_path: Path, data_root: Path) -> None:
-    tiny = ("--steps", "1,2", "--images", "2880", "--seeds", "1", "--repeats", "1", "--out", str(tmp_path))
-    points = run_script("cost.py", tmp_path, data_root, *tiny)["points"]
-    written = pd.read_csv(tmp_path / "cost.csv")
-    assert list(written["seconds"]) == pytest.approx([point["seconds"] for point in points], rel=1e-3)
-    assert set(written["panel"]) == {"steps", "batch", "images", "seeds"}
+def test_the_tests_that_a_gpu_runs_are_there() -> None:
+    words = [sys.executable, "-c", "import gpu; print(*gpu.TESTS)"]
+    named = subprocess.run(words, capture_output=True, text=True, cwd=SCRIPTS, check=True).stdout.split()
+    assert named
+    assert all((ROOT / path).is_file() for path in named)
 
 
 def test_without_a_gpu_its_benchmark_says_so(tmp_path: Path) -> None:
@@ -169,50 +136,3 @@ def test_without_a_gpu_its_benchmark_says_so(tmp_path: Path) -> None:
     assert "torch sees no CUDA device here; say --device cpu" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.slow
-def test_what_a_gpu_does_is_measured_once_and_packed(tmp_path: Path, data_root: Path) -> None:
-    """On the CPU, by the small configuration that stands in."""
-    out = tmp_path / "gpu"
-    words = [sys.executable, str(SCRIPTS / "gpu.py"), str(out), "--device", "cpu", "--seconds", "0.2",
-             "--only", "float32", "--data-root", str(data_root)]  # fmt: skip
-    first = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert "float32 eager, 2 packed" in first.stdout
-    results = json.loads((out / "results.json").read_text())["results"]
-    assert results["apart float32 compiled"]["apart"] < 1e-5
-    assert all(result["steps_per_s"] > 0 for name, result in results.items() if name.startswith(("steps", "peer")))
-    again = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert "# 1 of" in first.stdout
-    assert "# 1 of" not in again.stdout, "nothing is measured twice"
-    with tarfile.open(tmp_path / "gpu.tar.gz") as archive:
-        assert "gpu/results.json" in archive.getnames()
-
-
-@pytest.mark.slow
-def test_a_study_is_stopped_in_time_goes_on_and_its_archive_makes_a_leaderboard(tmp_path: Path) -> None:
-    tiny, faulty = (str(TESTS / "plugins" / name) for name in ("tiny.py", "faulty.py"))
-    study = ["--models", "faulty", "--dataset", "tiny", "--name", "s", "--set", "faulty.pause=0.1",
-             "--set", "steps=80", "--set", "metrics={factor-vae: [robust]}", "--plugin", tiny,
-             "--plugin", faulty]  # fmt: skip
-    merged = tmp_path / "merged"
-    for seed in ("0", "1"):
-        out = tmp_path / f"out{seed}"
-        words = [sys.executable, str(SCRIPTS / "gpu_study.py"), str(out), *study, "--seeds", seed]
-        stopped = subprocess.run([*words, "--seconds", "9"], capture_output=True, text=True, cwd=tmp_path)
-        assert stopped.returncode == 130, stopped.stdout + stopped.stderr
-        assert "0 records" in stopped.stdout
-        done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert "1 records" in done.stdout
-        with tarfile.open(tmp_path / f"out{seed}.tar.gz") as archive:
-            assert not [name for name in archive.getnames() if name.endswith((".pt", ".npy", "lock"))]
-            for member in archive.getmembers():
-                member.name = member.name.split("/", 1)[1]
-            archive.extractall(merged, filter="data")
-    both = [sys.executable, "-m", "disentangle_bench", "run", *study, "--seeds", "0,1", "--local",
-            "--results", str(merged)]  # fmt: skip
-    done = subprocess.run(both, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "2 trials, 2 done, 0 to run" in done.stdout
-    assert "2" in pd.read_csv(merged / "s" / "leaderboard.csv", dtype=str)["seeds"].tolist()

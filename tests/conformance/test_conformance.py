@@ -452,6 +452,7 @@ def spoiling(table, protocol, rng):
         (metric(mig.mig, protocols=mig.PROTOCOLS, higher_is_better=False), "but lower is better"),
         (metric(partial(mig.mig), protocols=mig.PROTOCOLS), "`compute` must be a function"),
         (metric(mig.mig, protocols={}), "`protocols` must name at least one"),
+        (metric(mig.mig, protocols={"all": mig.PROTOCOLS["robust"]}), "no protocol may be called 'all'"),
         (metric(lambda t, p, r: {"score": float(1 / t.codes.var(axis=0).min())}), "ZeroDivisionError"),
     ],
 )

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
-from test_trees import pack
 from typer.testing import CliRunner
 
 from disentangle_bench import conformance, datasets, registry
@@ -26,6 +25,7 @@ from disentangle_bench.datasets.chairs3d import Chairs3D
 from disentangle_bench.datasets.folder import Folder
 from disentangle_bench.errors import UserError
 from disentangle_bench.pictures import dataset as show
+from tests.datasets.test_trees import pack
 
 Files = dict[str, bytes]
 

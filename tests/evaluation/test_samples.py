@@ -11,7 +11,7 @@ from disentangle_bench.evaluation.calibration import calibrate
 from disentangle_bench.evaluation.samples import ModelSamples, draw
 from disentangle_bench.evaluation.scoring import score_rows
 from disentangle_bench.studies.config import load_study
-from disentangle_bench.studies.study import load_datasets, plan
+from disentangle_bench.studies.plan import load_datasets, plan
 from disentangle_bench.training.trainer import build_model
 from disentangle_bench.trials.pending import Scoring, TrialOptions
 from disentangle_bench.trials.trial import run_trial
@@ -19,7 +19,7 @@ from disentangle_bench.trials.trial import run_trial
 
 def first_trial(place, models="gan", settings=()):
     config = load_study(None, {"models": models, "datasets": "tiny", "seeds": "0"}, ["steps=2", *settings])
-    return plan(config, place, load_datasets(config, place)).trials[0]
+    return plan(config, place, load_datasets(config.datasets, place)).trials[0]
 
 
 def model_of(name, place, seed=0):
@@ -137,7 +137,7 @@ def test_a_dataset_without_factors_gets_scores_of_codes_and_images_and_a_reason_
         {"models": "c-infogan", "datasets": "digits", "seeds": "0"},
         ["steps=2", "metrics={factor-vae: [robust], unsupervised: [robust], label-accuracy: ['700']}"],
     )
-    trial = plan(config, place, load_datasets(config, place)).trials[0]
+    trial = plan(config, place, load_datasets(config.datasets, place)).trials[0]
     record = run_trial(trial, place, TrialOptions(Scoring(dict(config.metrics))))
     assert record.status == "finished"
     assert record.scores["factor-vae"]["robust"] == {
@@ -156,5 +156,5 @@ def test_a_dataset_without_factors_gets_scores_of_codes_and_images_and_a_reason_
 )
 def test_by_default_a_dataset_without_factors_is_scored_by_what_needs_none(dataset, settings, added, place):
     config = load_study(None, {"models": "infogan-original", "datasets": dataset, "seeds": "0"}, settings)
-    metrics = plan(config, place, load_datasets(config, place)).scoring.metrics
+    metrics = plan(config, place, load_datasets(config.datasets, place)).scoring.metrics
     assert ("unsupervised" in metrics and "frechet-random" in metrics) == added

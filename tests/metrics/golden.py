@@ -1,4 +1,4 @@
-"""Scores of the oracle encoders on a small grid; `python tests/golden.py` rewrites metrics/golden.csv with them.
+"""Scores of the oracle encoders on a small grid; `python tests/metrics/golden.py` rewrites metrics/golden.csv.
 
 Rewrite it when a change to a metric is meant to move its numbers, and say in that change why they moved.
 """

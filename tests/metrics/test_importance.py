@@ -255,10 +255,10 @@ class TestOracles:
             assert result["active_codes"] == {"duplicated": 10, "random": 10, "constant": 0}.get(kind, 5)
 
     def test_irs_of_rotated_codes_and_of_a_sum(self) -> None:
-        scores = [score("irs", whole("rotated", seed), grid(DSPRITES), seed=seed)["score"] for seed in range(8)]
+        scores = [score("irs", whole("rotated", seed), grid(DSPRITES), "locatello", seed)["score"] for seed in range(8)]
         assert np.mean(scores) == pytest.approx(0.488, abs=0.04)
         summed = whole("ideal").sum(axis=1, keepdims=True)
-        assert score("irs", summed, grid(DSPRITES))["score"] == pytest.approx(0.369, abs=0.02)
+        assert score("irs", summed, grid(DSPRITES), "locatello")["score"] == pytest.approx(0.369, abs=0.02)
 
     @pytest.mark.parametrize("protocol", FAST)
     def test_constants_score_0(self, protocol: str) -> None:

@@ -46,9 +46,9 @@ def test_the_quickstart_is_three_models_and_two_seeds(data_root):
     from disentangle_bench.datasets import load
 
     config = load_study("quickstart", {}, [])
-    specs = resolve_trials(config, {"dsprites-32": load("dsprites-32", data_root)})
+    specs = resolve_trials(config, {"dsprites-32-draft": load("dsprites-32-draft", data_root)})
     assert len(specs) == 6
-    assert {spec.configuration for spec in specs} == {"small"}
+    assert {(spec.configuration, spec.config["steps"]) for spec in specs} == {("small-changed", 1_500)}
 
 
 def test_the_published_preset_is_the_published_configuration(data_root):
@@ -126,7 +126,7 @@ def test_a_spec_survives_its_own_json(place):
         ([], {"seeds": "3-1"}, r"seeds = '3-1': the range '3-1' runs backwards"),
         ([], {"seeds": "many"}, r"seeds = 'many': 'many' is not a list of seeds"),
         ([], {"models": ""}, r"models = .*at least 1 item"),
-        ([], {"name": "../up"}, r"name = '\.\./up': string should match"),
+        ([], {"name": "../up"}, r"name = '\.\./up': a study's name has letters, digits"),
     ],
 )
 def test_a_mistake_gets_a_sentence(place, settings, changes, sentence):
@@ -190,7 +190,7 @@ def test_locatellos_preset_is_the_published_sweep(data_root):
 
 
 def test_files_that_are_not_studies_get_a_sentence(tmp_path):
-    with pytest.raises(UserError, match=r"unknown preset 'quikstart'\. Did you mean 'quickstart'"):
+    with pytest.raises(UserError, match=r"unknown preset or study 'quikstart'\. Did you mean 'quickstart'"):
         load_study("quikstart", {}, [])
     with pytest.raises(UserError, match="is not there"):
         load_study(str(tmp_path / "none.yaml"), {}, [])

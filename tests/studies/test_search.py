@@ -125,9 +125,10 @@ def test_a_search_ends_with_the_study_to_run_and_its_training_is_not_repeated(tm
 
 
 @pytest.mark.slow
-def test_a_search_on_ray_by_information_and_with_labels(tmp_path, command):
+@pytest.mark.ray
+def test_a_search_on_ray_by_information_and_with_labels(tmp_path, command, process):
     few = [word for word in FEW if word != "--local"]
-    done = command("tune", "ib-gan", *few, "--samples", "3", "--seeds", "0", "--objective", "information", "--random")
+    done = process("tune", "ib-gan", *few, "--samples", "3", "--seeds", "0", "--objective", "information", "--random")
     assert done.returncode == 0, done.stdout + done.stderr
     assert pd.read_csv(tmp_path / "results/tune_ib-gan_tiny/tune.csv")["steps"].tolist() == [9, 9, 9]
     done = command("tune", "vae", *FEW, "--samples", "2", "--objective", "mig/robust", "--labels", "--seeds", "0")

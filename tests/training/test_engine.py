@@ -5,7 +5,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from disentangle_bench.training.snapshot import Snapshot
 from disentangle_bench.training.step import Losses, StepState
 from disentangle_bench.training.trainer import Trainer, build_model
 from disentangle_bench.trials.records import read_record
-from tests.helpers import TESTS, command_line, environment
+from tests.helpers import TESTS, run_command
 
 pytestmark = pytest.mark.usefixtures("place")
 
@@ -230,7 +229,8 @@ def test_compiled_players_move_only_against_their_own_loss(tmp_path):
     for name in ours.players:
         alone = trainer(tmp_path, "factor-vae", architecture="mlp", d_layers=1)
         alone.model.train()
-        loss = alone.model.losses(alone.batch(alone.rng), alone.rng, torch.ones((), dtype=torch.int64))[name]
+        batch, rng = alone.state.batch(alone.state.rng), alone.state.rng
+        loss = alone.model.losses(batch, rng, torch.ones((), dtype=torch.int64))[name]
         loss.backward(inputs=alone.players[name].parameters)
         assert torch.allclose(gradient(alone, name), gradient(ours, name), rtol=1e-3, atol=1e-5)
 
@@ -263,11 +263,10 @@ def test_a_lack_of_device_memory_is_told_from_other_errors(error, expected):
 
 
 def test_without_a_compiler_a_trial_is_eager_and_its_record_says_why(tmp_path):
-    words = command_line(tmp_path, "run", "--models", "vae", "--dataset", "tiny", "--name", "s", "--local",
-                         "--set", "steps=2", "--set", "metrics={factor-vae: [robust]}",
-                         "--set", "numerics.mode=compiled")  # fmt: skip
     nowhere = {"CXX": str(tmp_path / "no-compiler"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=environment(tmp_path) | nowhere)
+    done = run_command(tmp_path, "run", "--models", "vae", "--dataset", "tiny", "--name", "s", "--local",
+                       "--set", "steps=2", "--set", "metrics={factor-vae: [robust]}",
+                       "--set", "numerics.mode=compiled", **nowhere)  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = read_record(next(tmp_path.glob("results/runs/*/record.json")))
     assert (record.status, record.spec.numerics.mode) == ("finished", "compiled")
@@ -301,8 +300,8 @@ def test_bfloat16_keeps_each_players_gradient_its_own(tmp_path):
     ours = trainer(tmp_path, "infogan-cr", precision="bf16")
     ours.model.train()
     with replaced(step_forwards(ours.model, CPU, "bf16", compiled=False)):
-        shared = ours.model.begin(ours.state.batch(ours.state.rng), ours.state.rng, ours.device_step)
-        loss = ours.model.contrast_losses(shared, ours.state.rng, ours.device_step)["contrast"]
+        shared = ours.model.begin(ours.state.batch(ours.state.rng), ours.state.rng, ours.state.number)
+        loss = ours.model.contrast_losses(shared, ours.state.rng, ours.state.number)["contrast"]
     generator = ours.players["generator"].parameters
     assert torch.autograd.grad(loss, generator, allow_unused=True) == (None,) * len(generator)
 

@@ -142,10 +142,9 @@ def test_a_model_without_losses_gets_a_sentence(tmp_path):
     class Nothing(registry.get("model", "faulty")):
         losses = Model.losses
 
-    cls = registry.get("model", "faulty")
-    model = build_model(Nothing, cls.configurations["small"], (1, 16, 16), 0)
-    with pytest.raises(NotImplementedError, match="faulty defines neither `losses` nor `phases`"):
-        model.losses(Batch(torch.zeros(2, 1, 16, 16)), torch.Generator(), torch.ones(()))
+    config = Nothing.configurations["small"]
+    with pytest.raises(UserError, match="it does not define `losses`, nor names other methods in `phases`"):
+        build_model(Nothing, config, (1, 16, 16), 0)
 
 
 def test_an_event_restarts_a_players_weights_and_optimiser_and_nothing_else(tmp_path):
@@ -336,3 +335,14 @@ def test_images_reach_the_model_in_its_own_range(tmp_path):
     for low, high in ((-1.0, 1.0), (0.0, 1.0)):
         images = DeviceImages(dataset, torch.device("cpu"), (low, high))(index)
         assert (images.min().item(), images.max().item()) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kept"), [(60.0, [5, 10, 20, 40, 80, 140, 200]), (0.0, [0, 0]), (float("inf"), [float("inf")])]
+)
+def test_the_first_checkpoints_come_early(seconds, kept):
+    """Who presses Ctrl-C in the first minute loses no more than half of what was trained."""
+    intervals, times = Intervals(checkpoint_seconds=seconds), [0.0]
+    for _ in kept:
+        times.append(times[-1] + intervals.until_checkpoint(times[-1]))
+    assert times[1:] == kept

@@ -23,10 +23,10 @@ from disentangle_bench.trials.probe import best_size, choose, measure
 from disentangle_bench.trials.records import Record, Workspace, read_record
 from disentangle_bench.trials.spec import TrialSpec
 from disentangle_bench.trials.trial import run_trial
-from tests.helpers import command_line, environment
+from tests.helpers import call_command, command_line, environment, run_command
 
 OPTIONS = TrialOptions(Scoring({"factor-vae": ["robust"]}), Intervals(log=3, diagnose=6, checkpoint_seconds=0))
-KIM = ["--set", "metrics={factor-vae: [robust]}"]
+STUDY = ["run", "--dataset", "tiny", "--name", "s", "--set", "metrics={factor-vae: [robust]}"]
 
 
 def trials(place: Workspace, model: str, seeds: str, *settings: str) -> list[TrialSpec]:
@@ -175,48 +175,44 @@ def equal_those_alone(found: dict[str, Record], place: Workspace) -> bool:
     )
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    folder.mkdir(exist_ok=True)
-    return subprocess.Popen(
-        command_line(folder, "run", "--dataset", "tiny", "--name", "s", *KIM, *words), env=environment(folder),
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
 without_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 
 
-@pytest.mark.parametrize("where", [["--local"], pytest.param([], marks=without_ray)], ids=["local", "ray"])
-def test_the_command_packs_with_ray_and_without(place, tmp_path, where):
+@pytest.mark.parametrize(
+    ("call", "where"),
+    [(call_command, ["--local"]), pytest.param(run_command, [], marks=[without_ray, pytest.mark.ray])],
+    ids=["local", "ray"],
+)
+def test_the_command_packs_with_ray_and_without(place, tmp_path, call, where):
     words = ["--models", "vae,faulty", "--seeds", "0-2", "--set", "steps=5"]
-    process = start(tmp_path / "run", *words, "--pack", "2", *where)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    found = written(tmp_path / "run")
+    done = call(tmp_path, *STUDY, *words, "--pack", "2", *where)
+    assert done.returncode == 0, done.stderr
+    found = written(tmp_path)
     engines = sorted(record.engine for record in found.values())
     assert engines == ["eager", "eager", *["eager; in a pack of 2"] * 4]
-    assert equal_those_alone(found, place)
+    assert equal_those_alone(found, elsewhere(place, tmp_path))
 
 
 def test_a_pack_killed_in_training_and_run_again_gives_the_same_scores(place, tmp_path):
-    words = ["--models", "faulty", "--seeds", "0-2", "--local", "--pack", "3", "--set", "steps=30",
+    words = [*STUDY, "--models", "faulty", "--seeds", "0-2", "--local", "--pack", "3", "--set", "steps=30",
              "--set", "faulty.pause=0.02", "--set", "faulty.dropout=0.5",
              "--set", "intervals.checkpoint_seconds=0.2"]  # fmt: skip
-    killed = start(tmp_path / "killed", *words)
+    killed = subprocess.Popen(
+        command_line(tmp_path, *words), env=environment(tmp_path), cwd=tmp_path, stdout=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 60
-    while len(list((tmp_path / "killed").glob("results/runs/*/checkpoint.pt"))) < 3:
+    while len(list(tmp_path.glob("results/runs/*/checkpoint.pt"))) < 3:
         assert killed.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
     killed.kill()
-    killed.communicate()
-    assert written(tmp_path / "killed") == {}
-    again = start(tmp_path / "killed", *words)
-    _, errors = again.communicate(timeout=120)
-    assert again.returncode == 0, errors
-    found = written(tmp_path / "killed")
+    killed.wait()
+    assert written(tmp_path) == {}
+    again = call_command(tmp_path, *words)
+    assert again.returncode == 0, again.stderr
+    found = written(tmp_path)
     assert len(found) == 3
-    assert equal_those_alone(found, place)
+    assert equal_those_alone(found, elsewhere(place, tmp_path))
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])

@@ -17,7 +17,7 @@ from disentangle_bench.training.trainer import Intervals
 from disentangle_bench.trials.pending import Scoring, TrialOptions
 from disentangle_bench.trials.records import read_record
 from disentangle_bench.trials.trial import run_trial
-from tests.helpers import TESTS, command_line, environment, line_with
+from tests.helpers import TESTS, call_command, command_line, environment, line_with
 
 METRICS = {"factor-vae": ["robust"]}
 
@@ -257,10 +257,10 @@ def test_a_record_holds_no_nan(place):
 def test_killed_in_training_and_run_again_gives_the_same_bytes(place, tmp_path):
     """kill -9 of a real process between two checkpoints."""
     settings = ["--set", "faulty.pause=0.05", "--set", "intervals.checkpoint_seconds=0.2", "--set", "steps=60"]
-    words = command_line(
-        tmp_path, "run", "--models", "faulty", "--dataset", "tiny", "--local", "--name", "k", *settings
+    words = ["run", "--models", "faulty", "--dataset", "tiny", "--local", "--name", "k", *settings]
+    process = subprocess.Popen(
+        command_line(tmp_path, *words), env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
-    process = subprocess.Popen(words, env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not list(place.results.glob("runs/*/checkpoint.pt")):
         assert process.poll() is None, process.stderr.read().decode()
@@ -270,7 +270,7 @@ def test_killed_in_training_and_run_again_gives_the_same_bytes(place, tmp_path):
     process.kill()
     process.wait()
     assert not list(place.results.glob("runs/*/record.json"))
-    done = subprocess.run(words, env=environment(tmp_path), capture_output=True, text=True, timeout=120)
+    done = call_command(tmp_path, *words)
     assert done.returncode == 0, done.stderr
     broken = read_record(next(place.results.glob("runs/*/record.json")))
     whole = run_trial(
