@@ -162,7 +162,7 @@ def test_a_fault_of_ours_keeps_its_traceback(shell, tmp_path, monkeypatch):
         raise RuntimeError("ours")
 
     little(tmp_path / "mine.py", "innocent")
-    monkeypatch.setattr(planning, "plan", breaks)
+    monkeypatch.setattr(planning, "joined", breaks)
     with pytest.raises(RuntimeError, match="ours"):
         shell("run", "--plugin", "mine.py", "--models", "innocent", *RUN)
 
