@@ -9,7 +9,7 @@ from typing import Any
 from disentangle_bench.errors import UserError
 from disentangle_bench.plugins import fault
 from disentangle_bench.studies.cluster import LaunchOptions, asha, map_on_ray, report, session
-from disentangle_bench.studies.search import REDUCTION, Candidate, Outcome, halve, train_candidate
+from disentangle_bench.studies.search import FAILED, REDUCTION, Candidate, Outcome, halve, train_candidate
 from disentangle_bench.trials.records import Workspace
 from disentangle_bench.trials.spec import TrialSpec
 
@@ -52,7 +52,7 @@ def search_ray(
     found: list[Outcome] = []
 
     def came(result: dict[str, Any]) -> None:
-        if "objective" in result:
+        if "objective" in result and "mistake" not in result:
             found.append(Outcome(result["candidate"], result["steps"], result["objective"]))
             told(found[-1])
 
@@ -66,7 +66,7 @@ def search_ray(
             mistake = error if isinstance(error, UserError) else fault(error)
             if mistake is None:
                 raise
-            report({"mistake": str(mistake), "steps": budgets[-1]})
+            report({"mistake": str(mistake), "steps": budgets[-1], "objective": FAILED})  # which the scheduler wants
 
     packed = [(each.number, each.values, [t.model_dump(mode="json") for t in each.trials]) for each in drawn]
     with session(where, [drawn[0].trials[0].numerics]) as needs:

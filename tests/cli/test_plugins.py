@@ -156,13 +156,13 @@ def test_losses_that_are_none_are_a_mistake_to_mend(old, new, words, shell, tmp_
 
 
 def test_a_fault_of_ours_keeps_its_traceback(shell, tmp_path, monkeypatch):
-    import disentangle_bench.studies.study as study
+    import disentangle_bench.studies.plan as planning
 
     def breaks(*anything):
         raise RuntimeError("ours")
 
     little(tmp_path / "mine.py", "innocent")
-    monkeypatch.setattr(study, "plan", breaks)
+    monkeypatch.setattr(planning, "joined", breaks)
     with pytest.raises(RuntimeError, match="ours"):
         shell("run", "--plugin", "mine.py", "--models", "innocent", *RUN)
 
@@ -201,6 +201,19 @@ def test_a_plugins_trial_asks_for_its_plugin(shell, place, tmp_path, monkeypatch
         code, _, said = shell("score", trial)
         assert code == 2
         assert "its dataset 'tiny' is not known here; give a plugin's with --plugin" in said
+
+
+@pytest.mark.parametrize("where", [["--local"], []], ids=["local", "ray"])
+def test_a_search_says_a_plugins_fault(where, tmp_path, process):
+    name = "sought"
+    space = ("    Config =", '    search_space = {"strength": (1.0, 2.0)}\n    Config =')
+    plugin = little(tmp_path / "mine.py", name, space, (LOSSES, "        step if step < 3 else undefined\n" + LOSSES))
+    words = ["--dataset", "tiny", "--samples", "1", "--seeds", "0-1", "--set", "steps=9", "--plugin", "mine.py"]
+    done = process("tune", name, *words, *where)
+    assert done.returncode == 2, done.stderr
+    assert f"NameError: name 'undefined' is not defined, at {'' if where else tmp_path}" in done.stderr
+    assert f"mine.py:{line_with(plugin, 'undefined')}" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_plugins_metric_that_crashes_names_its_line(shell, place, tmp_path):

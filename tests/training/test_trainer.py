@@ -142,10 +142,9 @@ def test_a_model_without_losses_gets_a_sentence(tmp_path):
     class Nothing(registry.get("model", "faulty")):
         losses = Model.losses
 
-    cls = registry.get("model", "faulty")
-    model = build_model(Nothing, cls.configurations["small"], (1, 16, 16), 0)
-    with pytest.raises(NotImplementedError, match="faulty defines neither `losses` nor `phases`"):
-        model.losses(Batch(torch.zeros(2, 1, 16, 16)), torch.Generator(), torch.ones(()))
+    config = Nothing.configurations["small"]
+    with pytest.raises(UserError, match="it does not define `losses`, nor names other methods in `phases`"):
+        build_model(Nothing, config, (1, 16, 16), 0)
 
 
 def test_an_event_restarts_a_players_weights_and_optimiser_and_nothing_else(tmp_path):
