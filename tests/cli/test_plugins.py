@@ -156,13 +156,13 @@ def test_losses_that_are_none_are_a_mistake_to_mend(old, new, words, shell, tmp_
 
 
 def test_a_fault_of_ours_keeps_its_traceback(shell, tmp_path, monkeypatch):
-    import disentangle_bench.studies.study as study
+    from disentangle_bench.studies import plan
 
     def breaks(*anything):
         raise RuntimeError("ours")
 
     little(tmp_path / "mine.py", "innocent")
-    monkeypatch.setattr(study, "plan", breaks)
+    monkeypatch.setattr(plan, "joined", breaks)
     with pytest.raises(RuntimeError, match="ours"):
         shell("run", "--plugin", "mine.py", "--models", "innocent", *RUN)
 

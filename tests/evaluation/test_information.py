@@ -101,7 +101,7 @@ def test_the_lower_bound_stays_below_what_there_is_and_mine_between():
 
 def test_what_a_trained_models_codes_tell(place):
     """An untrained network passes little on; the same generator and encoder give the same number."""
-    from test_trainer import trainer
+    from tests.training.test_trainer import trainer
 
     model = trainer(place.results).model
     found = [code_information(model, torch.Generator().manual_seed(0), samples=400, steps=50) for _ in range(2)]

@@ -229,7 +229,7 @@ def test_compiled_players_move_only_against_their_own_loss(tmp_path):
     for name in ours.players:
         alone = trainer(tmp_path, "factor-vae", architecture="mlp", d_layers=1)
         alone.model.train()
-        loss = alone.model.losses(alone.batch(alone.rng), alone.rng, torch.ones((), dtype=torch.int64))[name]
+        loss = alone.model.losses(alone.state.batch(alone.state.rng), alone.state.rng, torch.ones((), dtype=torch.int64))[name]
         loss.backward(inputs=alone.players[name].parameters)
         assert torch.allclose(gradient(alone, name), gradient(ours, name), rtol=1e-3, atol=1e-5)
 
@@ -299,8 +299,8 @@ def test_bfloat16_keeps_each_players_gradient_its_own(tmp_path):
     ours = trainer(tmp_path, "infogan-cr", precision="bf16")
     ours.model.train()
     with replaced(step_forwards(ours.model, CPU, "bf16", compiled=False)):
-        shared = ours.model.begin(ours.state.batch(ours.state.rng), ours.state.rng, ours.device_step)
-        loss = ours.model.contrast_losses(shared, ours.state.rng, ours.device_step)["contrast"]
+        shared = ours.model.begin(ours.state.batch(ours.state.rng), ours.state.rng, ours.state.number)
+        loss = ours.model.contrast_losses(shared, ours.state.rng, ours.state.number)["contrast"]
     generator = ours.players["generator"].parameters
     assert torch.autograd.grad(loss, generator, allow_unused=True) == (None,) * len(generator)
 

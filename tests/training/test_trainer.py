@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from disentangle_bench import registry
-from disentangle_bench.errors import UserError
+from disentangle_bench.errors import PluginError, UserError
 from disentangle_bench.evaluation.codes import encode_grid, encode_images
 from disentangle_bench.models.base import Batch, Model
 from disentangle_bench.training.checkpoints import load_checkpoint
@@ -144,7 +144,7 @@ def test_a_model_without_losses_gets_a_sentence(tmp_path):
 
     cls = registry.get("model", "faulty")
     model = build_model(Nothing, cls.configurations["small"], (1, 16, 16), 0)
-    with pytest.raises(NotImplementedError, match="faulty defines neither `losses` nor `phases`"):
+    with pytest.raises(PluginError, match="it does not define `losses`, nor names other methods in `phases`"):
         model.losses(Batch(torch.zeros(2, 1, 16, 16)), torch.Generator(), torch.ones(()))
 
 
