@@ -229,7 +229,8 @@ def test_compiled_players_move_only_against_their_own_loss(tmp_path):
     for name in ours.players:
         alone = trainer(tmp_path, "factor-vae", architecture="mlp", d_layers=1)
         alone.model.train()
-        loss = alone.model.losses(alone.state.batch(alone.state.rng), alone.state.rng, torch.ones((), dtype=torch.int64))[name]
+        state, step = alone.state, torch.ones((), dtype=torch.int64)
+        loss = alone.model.losses(state.batch(state.rng), state.rng, step)[name]
         loss.backward(inputs=alone.players[name].parameters)
         assert torch.allclose(gradient(alone, name), gradient(ours, name), rtol=1e-3, atol=1e-5)
 
