@@ -46,6 +46,12 @@ def fitted(table: Table, *droppable: str) -> Table:
         if sum(needed(column, out) + 3 for column in table.columns) + 1 <= out.width:
             break
         table.columns = [column for column in table.columns if column.header != title]
+    spare = max(0, out.width - sum(needed(column, out) + 3 for column in table.columns) - 1)
+    words = [column for column in table.columns if not is_whole(column)]
+    for left, column in zip(range(len(words), 0, -1), words, strict=True):  # widths of our own: rich's may exceed all
+        more = min(spare // left, widest(column, out) - needed(column, out))
+        column.width = needed(column, out) + more
+        spare -= more
     for column in table.columns:
         column.no_wrap, column.min_width = is_whole(column), needed(column, out)
     return table
@@ -56,11 +62,16 @@ def is_whole(column: Column) -> bool:
     return column.no_wrap or column.justify == "right"
 
 
+def widest(column: Column, out: Console) -> int:
+    """The characters that a column takes where nothing is folded."""
+    return max(Measurement.get(out, out.options, cell).maximum for cell in (column.header, *column.cells))
+
+
 def needed(column: Column, out: Console) -> int:
     """The characters that a column takes at least."""
-    sizes = [Measurement.get(out, out.options, cell) for cell in (column.header, *column.cells)]
-    widest, word = max(size.maximum for size in sizes), max(size.minimum for size in sizes)
-    return widest if is_whole(column) else max(min(widest, NARROWEST), min(word, LONGEST))
+    word = max(Measurement.get(out, out.options, cell).minimum for cell in (column.header, *column.cells))
+    whole = widest(column, out)
+    return whole if is_whole(column) else max(min(whole, NARROWEST), min(word, LONGEST))
 
 
 def console(stderr: bool = False) -> Console:
