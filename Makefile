@@ -51,6 +51,8 @@ test: lint
 	$(PYTEST)
 
 test-all: lint
+	@echo "all tests: allow an hour on two cores. Beside those of make test: learning checks, whole benchmark scripts,"
+	@echo "long documentation pages, kills of drivers and workers."
 	$(PYTEST) -m ''
 
 docs: setup
