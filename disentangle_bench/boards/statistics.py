@@ -113,7 +113,7 @@ def smallest_p(one: int, two: int) -> float:
     return min(1.0, 2 / math.comb(one + two, one))
 
 
-def holm(p: Sequence[float]) -> np.ndarray:
+def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     """p values adjusted by Holm's step-down: rejecting those up to 5 % errs in no more than 5 % of whole families."""
     values = np.asarray(p, dtype=np.float64)
     order = np.argsort(values, kind="stable")
