@@ -116,12 +116,10 @@ def below(rows: Any, shown: list[str]) -> list[str]:
     exact = tested["exact"].astype(bool)
     how = "exact" if exact.all() else f"by {DRAWS:,} random splits" + (" of the larger pairs" if exact.any() else "")
     lines.append(f"p: permutation test of the means, two-sided, {how}; p Holm: corrected for {of_pairs}")
-    lines.append(
-        f"by Welch's t, as in ranks: p Holm is {LEVEL} or less for {(tested['p_welch_holm'] <= LEVEL).sum()} of "
-        f"{of_pairs}"
-    )
+    apart = (tested["p_welch_holm"] <= LEVEL).sum()
+    lines.append(f"by Welch's t, as in ranks: p Holm is {LEVEL} or less for {apart} of {len(tested)}")
     if "80 %" in shown:
-        lines.append("80 %: the seeds a model that show such a difference in 80 of 100 studies, for this pair alone")
+        lines.append("80 %: the seeds a model with which Welch's t shows such a difference in 80 of 100 studies")
     return lines
 
 

@@ -42,7 +42,7 @@ def test_a_pair_by_hand():
     assert (row["ci95_welch_low"], row["ci95_welch_high"]) == pytest.approx((0.0307316, 0.4192684))  # see test_welch
     assert row["p_welch"] == pytest.approx(0.0302862, rel=1e-4)
     assert row["chance_a_better"] == (2.5 + 4 * 4) / 20  # 0.5 is above two of B and ties with one; the others above all
-    # of the 126 splits, three have four numbers that sum to B's 1.9 or less: .4 .45 .5 .5, and .4 .45 .55 with either .5
+    # of the 126 splits, three have four numbers whose sum is B's 1.9 or less: .4 .45 .5 .5, and .4 .45 .55 with a .5
     assert row["p_permutation"] == pytest.approx(2 * 3 / 126)
     assert row["exact"]
     assert row["smallest_p_holm"] == pytest.approx(2 / 126)
