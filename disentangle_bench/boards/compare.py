@@ -40,7 +40,7 @@ def comparison(
 ) -> pd.DataFrame:
     """One row a pair of models × dataset × metric × protocol × key, of all seeds that have a score; `COLUMNS`.
 
-    models: the labels to compare, in whose order A stands before B; empty: all, A the one of the better mean.
+    models: the labels to compare, in whose order A stands before B; none: all, A the one of the better mean.
     difference: mean of A − mean of B; ci95_welch_low, ci95_welch_high: its interval by Welch's t, from three seeds of
     each on, as p_welch. chance_a_better: that a seed of A scores better than one of B, a tie counted half.
     p_permutation: two-sided, of the means; `exact`, or from random splits drawn from `rng`.
@@ -75,7 +75,7 @@ def pairs_of(group: pd.DataFrame, higher: bool, models: Sequence[str], rng: np.r
     values = group["value"].where(done).to_numpy(dtype=np.float64, na_value=np.nan)
     samples = {str(label): present(values[rows]) for label, rows in group.groupby("label").indices.items()}
     failures = group.loc[~done, "label"].value_counts()
-    labels = list(dict.fromkeys(models)) or sorted(samples, key=lambda label: order(samples[label], higher))
+    labels = list(models) or sorted(samples, key=lambda label: order(samples[label], higher))
     rows: list[dict[str, Any]] = []
     for a, b in itertools.combinations([label for label in labels if label in samples], 2):
         row = {"model_a": a, "model_b": b, **pair(samples[a], samples[b], higher, rng)}

@@ -61,7 +61,8 @@ def compare(
 
 def split_labels(text: str | None) -> list[str]:
     """The models that --models names; a swept one has commas of its own within brackets."""
-    return [label.strip() for label in re.split(r",(?![^(]*\))", text or "") if label.strip()]
+    labels = (label.strip() for label in re.split(r",(?![^(]*\))", text or ""))
+    return list(dict.fromkeys(label for label in labels if label))
 
 
 def pairs_table(title: str, rows: Any) -> Table:
@@ -101,6 +102,8 @@ def below(rows: Any, shown: list[str]) -> list[str]:
 
     lines = [f"seeds: {', '.join(seeds_in_words(rows))}"]
     tested = rows.dropna(subset=["p_permutation"])
+    if tested.empty:
+        return [*lines, "–: no score of one of the two; `leaderboard` says why"]
     of_pairs = "one pair" if len(tested) == 1 else f"{len(tested)} pairs"
     powerless = tested[tested["smallest_p_holm"] > LEVEL]
     if len(powerless):
@@ -110,7 +113,7 @@ def below(rows: Any, shown: list[str]) -> list[str]:
             f"however far apart they are; with {seeds_needed(len(tested))} seeds a model it can reach {LEVEL}"
         )
     if len(tested) < len(rows):
-        lines.append("–: no score of one of the two")
+        lines.append("–: no score of one of the two; `leaderboard` says why")
     if tested["p_welch"].isna().any():
         lines.append(f"–: an interval, and seeds for 80 %, need {MIN_SEEDS} seeds of each model")
     exact = tested["exact"].astype(bool)

@@ -130,3 +130,12 @@ def test_an_unknown_model_gets_a_sentence_and_one_alone_no_pair():
         compared(records(a=A, b=B), models=["a", "d"])
     assert compared(records(a=A)).empty
     assert compared([]).empty
+
+
+def test_a_dataset_with_one_model_has_no_pair_and_a_skipped_metric_no_number():
+    pairs = records(a=A, b=B)
+    alone = [each.model_copy(update={"spec": each.spec.model_copy(update={"dataset": "tiny"})}) for each in pairs[:5]]
+    assert compared(pairs, alone)["dataset"].tolist() == ["dsprites"]
+    [row] = compared([record(model, value="one factor only") for model in ("a", "b")]).to_dict("records")
+    assert (row["seeds_a"], row["failures_a"]) == (0, 0)
+    assert pd.isna(row["p_permutation_holm"])

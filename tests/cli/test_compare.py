@@ -76,6 +76,7 @@ def is_of(path, model, seed):
         (["--metric", "mgi"], "unknown metric of study 'mini': 'mgi'. Did you mean 'mig'?"),
         (["--metric", "mig", "--models", "gan,ib-gn"], "'ib-gn'. Did you mean 'ib-gan'?"),
         (["--metric", "mig", "--models", "gan"], "--models gan: one model can't be compared"),
+        (["--metric", "mig", "--models", "gan,gan"], "--models gan,gan: one model can't be compared"),
     ],
 )
 def test_mistakes_are_sentences(folder, words, sentence):
