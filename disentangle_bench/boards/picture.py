@@ -51,9 +51,8 @@ def draw_panel(axis: Any, group: pd.DataFrame, seeds: pd.DataFrame) -> None:
         same = (seeds["model"] == row["model"]) & (seeds["configuration"] == row["configuration"])
         values = seeds.loc[same, "value"]
         axis.scatter(values, [place] * len(values), s=12, color=MODEL, alpha=0.35, linewidths=0, label="one seed")
-        if pd.notna(row["ci95_low"]):
-            # An interval by the percentile bootstrap holds the mean but for rounding.
-            ends = [[max(0.0, row["mean"] - row["ci95_low"])], [max(0.0, row["ci95_high"] - row["mean"])]]
+        if pd.notna(row["ci95_t_low"]):
+            ends = [[row["mean"] - row["ci95_t_low"]], [row["ci95_t_high"] - row["mean"]]]
             axis.errorbar(row["mean"], place, xerr=ends, fmt="none", color=MODEL, capsize=3, label="95 % interval")
         axis.scatter(row["mean"], place, s=30, color=MODEL, zorder=3, label="mean of the seeds")
     for end, colour, style in (("floor", FLOOR, "--"), ("ceiling", CEILING, ":")):

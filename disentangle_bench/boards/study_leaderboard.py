@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -43,11 +43,7 @@ def study_leaderboard(
     for done, (dataset, metric, protocol, width) in enumerate(needed, start=1):
         ends[dataset, metric, protocol, width] = calibrate(data[dataset], metric, protocol, width, cache)
         progress(done, len(needed))
-    facts = {}
-    for name, protocols in study.scoring.metrics.items():
-        metric = registry.get("metric", name)
-        of_codes = not isinstance(metric, ImageMetric)
-        facts[name] = MetricFacts(metric.keys, metric.higher_is_better, tuple(protocols), of_codes=of_codes)
+    facts = {name: facts_of(name, protocols) for name, protocols in study.scoring.metrics.items()}
     for name, protocols in study.comparisons.items():
         facts[name] = MetricFacts(("score",), True, tuple(protocols), comparison=True)
     table = leaderboard(records, facts, ends, read_published(published_folder(workspace.results)))
@@ -55,6 +51,13 @@ def study_leaderboard(
     place = pd.Series([order[pair] for pair in zip(table["metric"], table["protocol"], strict=True)], dtype="int64")
     table = table.assign(place=place).sort_values(["dataset", "place"], kind="stable").drop(columns="place")
     return table, seed_scores(records, facts)
+
+
+def facts_of(name: str, protocols: Sequence[str]) -> MetricFacts:
+    """What the tables need of a registered metric, of which they show these protocols."""
+    metric = registry.get("metric", name)
+    of_codes = not isinstance(metric, ImageMetric)
+    return MetricFacts(metric.keys, metric.higher_is_better, tuple(protocols), of_codes=of_codes)
 
 
 def add_comparisons(records: list[Record], study: Study, workspace: Workspace) -> None:

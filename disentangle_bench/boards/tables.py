@@ -94,7 +94,7 @@ def notes(group: pd.DataFrame, columns: list[str]) -> Iterable[str]:
         yield f"seeds were computed differently: {', '.join(mixed)}; the CSV says how"
     if "sampling" in columns:
         yield SAMPLING
-    if (models["ci95"] == TOO_FEW).any() and "95 % interval" in columns:
+    if (models["ci95_t"] == TOO_FEW).any() and "95 % interval" in columns:
         yield f"{TOO_FEW}: of fewer no interval is given"
 
 
@@ -115,7 +115,7 @@ def cells(row: Mapping[str, Any]) -> dict[str, str]:
         "model": str(row["model"]) + variant_of(row["configuration"]),
         "codes from": str(row["code_source"]),
         "mean ± sd": (number("mean") or "–") + spread,
-        "95 % interval": "" if reference else str(row["ci95"]),
+        "95 % interval": "" if reference else str(row["ci95_t"]),
         "sampling": f"± {number('sampling_sd')}" if number("sampling_sd") else "",
         "seeds": "" if reference else str(int(row["seeds"])) + (f", {failed} failed" if failed else ""),
         "published": published,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from disentangle_bench import __version__
+from disentangle_bench.cli.compare import compare
 from disentangle_bench.cli.datasets import datasets_app
 from disentangle_bench.cli.loudness import Quiet, Verbose, with_loudness
 from disentangle_bench.cli.presets import presets
@@ -28,6 +29,7 @@ EXAMPLES = {
     tune: "tune beta-vae --dataset dsprites-circular --samples 6 --set steps=500",
     status: "status   ·   status quickstart",
     leaderboard: "leaderboard quickstart",
+    compare: "compare quickstart --metric factor-vae --models ib-gan,beta-vae",
     score: "score 3f9a --metric mig --metric dci   ·   score --codes my_codes.npz",
     traverse: "traverse 3f9a --out traversal.png",
     why: "why 3f9a",
@@ -37,7 +39,7 @@ EXAMPLES = {
     presets: "presets   ·   presets quickstart > my_study.yaml",
 }
 GROUPS = {
-    STUDIES: (run, tune, status, leaderboard),
+    STUDIES: (run, tune, status, leaderboard, compare),
     TRIALS: (score, traverse, why),
     REGISTERED: (presets, models, metrics, check),
 }
