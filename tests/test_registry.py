@@ -55,7 +55,8 @@ def test_a_page_shows_what_oracle_codes_score_under_every_protocol():
     lines = (ROOT / "docs/explanation/oracles.md").read_text().splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("| metric · protocol |"))
     rows = list(takewhile(lambda line: line.startswith("|"), lines[start + 2 :]))
-    metrics = {name: registry.get("metric", name) for name in registry.metrics_of(Metric)}
+    own = [name for name in registry.metrics_of(Metric) if name in registry.BUILT_IN["metric"]]  # other tests add some
+    metrics = {name: registry.get("metric", name) for name in own}
     shown = [tuple(re.findall(r"`([^`]+)`", row)) for row in rows]
     assert shown == [(name, protocol) for name, metric in metrics.items() for protocol in metric.protocols]
     for (name, _), row in zip(shown, rows, strict=True):
