@@ -43,7 +43,7 @@ def comparison(
     models: the labels to compare, in whose order A stands before B; none: all, A the one of the better mean.
     difference: mean of A − mean of B; ci95_welch_low, ci95_welch_high: its interval by Welch's t, from three seeds of
     each on, as p_welch. chance_a_better: that a seed of A scores better than one of B, a tie counted half.
-    p_permutation: two-sided, of the means; `exact`, or from random splits drawn from `rng`.
+    p_permutation: two-sided, of the means, from two seeds of each on; `exact`, or from random splits drawn from `rng`.
     p_permutation_holm, p_welch_holm: adjusted over the pairs of the same dataset, metric, protocol and key.
     smallest_p_holm: what p_permutation_holm would be if every pair were apart as far as can be; above 0.05, so few
     seeds can't show anything. seeds_for_power_80: the seeds a model that would show a difference as large as the one
@@ -116,14 +116,13 @@ def pair(one: np.ndarray, two: np.ndarray, higher: bool, rng: np.random.Generato
     """The columns of one pair, those that its seeds suffice for, before any correction."""
     if not len(one) or not len(two):
         return {}
-    p, exact = permutation_p(one, two, rng)
     row: dict[str, Any] = {
         "difference": float(one.mean() - two.mean()),
         "chance_a_better": chance_above(one, two) if higher else chance_above(two, one),
-        "p_permutation": p,
-        "exact": exact,
-        "smallest_p_holm": smallest_p(len(one), len(two)),  # of this pair alone, until `pairs_of` adjusts it
     }
+    if min(len(one), len(two)) >= 2:
+        row["p_permutation"], row["exact"] = permutation_p(one, two, rng)
+        row["smallest_p_holm"] = smallest_p(len(one), len(two))  # of this pair alone, until `pairs_of` adjusts it
     if min(len(one), len(two)) >= MIN_SEEDS:
         test = welch(one, two)
         row |= {"ci95_welch_low": test.low, "ci95_welch_high": test.high, "p_welch": test.p}

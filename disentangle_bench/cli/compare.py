@@ -98,12 +98,12 @@ def better_header(rows: Any) -> str:
 def below(rows: Any, shown: list[str]) -> list[str]:
     """What has to be said below one table: whose seeds are in it, what it can't show, and what its columns are."""
     from disentangle_bench.boards.compare import seeds_needed
-    from disentangle_bench.boards.statistics import DRAWS, LEVEL, MIN_SEEDS
+    from disentangle_bench.boards.statistics import LEVEL, MIN_SEEDS, SPLITS
 
     lines = [f"seeds: {', '.join(seeds_in_words(rows))}"]
     tested = rows.dropna(subset=["p_permutation"])
     if tested.empty:
-        return [*lines, "–: no score of one of the two; `leaderboard` says why"]
+        return [*lines, "–: one of the two has fewer than two scores; `leaderboard` says why"]
     of_pairs = "one pair" if len(tested) == 1 else f"{len(tested)} pairs"
     powerless = tested[tested["smallest_p_holm"] > LEVEL]
     if len(powerless):
@@ -113,11 +113,11 @@ def below(rows: Any, shown: list[str]) -> list[str]:
             f"however far apart they are; with {seeds_needed(len(tested))} seeds a model it can reach {LEVEL}"
         )
     if len(tested) < len(rows):
-        lines.append("–: no score of one of the two; `leaderboard` says why")
+        lines.append("–: one of the two has fewer than two scores; `leaderboard` says why")
     if tested["p_welch"].isna().any():
         lines.append(f"–: an interval, and seeds for 80 %, need {MIN_SEEDS} seeds of each model")
     exact = tested["exact"].astype(bool)
-    how = "exact" if exact.all() else f"by {DRAWS:,} random splits" + (" of the larger pairs" if exact.any() else "")
+    how = "exact" if exact.all() else f"by {SPLITS:,} random splits" + (" of the larger pairs" if exact.any() else "")
     lines.append(f"p: permutation test of the means, two-sided, {how}; p Holm: corrected for {of_pairs}")
     apart = (tested["p_welch_holm"] <= LEVEL).sum()
     lines.append(f"by Welch's t, as in ranks: p Holm is {LEVEL} or less for {apart} of {len(tested)}")

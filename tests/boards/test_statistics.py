@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from disentangle_bench.boards.statistics import (
-    MOST_SPLITS,
+    SPLITS,
     Difference,
     chance_above,
     holm,
@@ -182,7 +182,7 @@ def test_a_permutation_p_lies_between_the_smallest_and_1(one, two):
 
 def test_many_seeds_are_split_at_random_by_the_generator_that_is_given():
     one, two = rng(1).normal(0.5, 1, 30), rng(2).normal(0, 1, 30)
-    assert math.comb(60, 30) > MOST_SPLITS
+    assert math.comb(60, 30) > SPLITS
     p, exact = permutation_p(one, two, rng(3))
     assert not exact
     assert (p, exact) == permutation_p(one, two, rng(3))
@@ -196,6 +196,8 @@ def test_many_seeds_are_split_at_random_by_the_generator_that_is_given():
 )
 def test_the_smallest_p(seeds, p):
     assert smallest_p(*seeds) == pytest.approx(p, abs=1e-4)
+    if min(seeds) < 2:
+        return  # no test of a single number
     apart = permutation_p(np.arange(seeds[0]) + 100.0, np.arange(seeds[1]) * 1.0, rng())
     assert apart == (pytest.approx(smallest_p(*seeds)), True)
 
