@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from disentangle_bench.errors import UserError
@@ -37,6 +38,23 @@ def write_file(path: Path, content: str | bytes, durable: bool = True) -> None:
         raise UserError(
             f"{path} can't be written ({error.strerror}); make room, mend its rights or choose another place, and run "
             "again: what was finished before is kept."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all, as `write_file` writes one; for files of any size."""
+    make_folder(target.parent)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        shutil.copyfile(source, partial)
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+    except OSError as error:
+        raise UserError(
+            f"{source} can't be copied to {target} ({error.strerror}); make room, or mend rights."
         ) from error
     finally:
         partial.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import typer
 from disentangle_bench import __version__
 from disentangle_bench.cli.compare import compare
 from disentangle_bench.cli.datasets import datasets_app
+from disentangle_bench.cli.housekeeping import clean, merge
 from disentangle_bench.cli.loudness import Quiet, Verbose, with_loudness
 from disentangle_bench.cli.presets import presets
 from disentangle_bench.cli.registry import check, metrics, models
@@ -30,6 +31,8 @@ EXAMPLES = {
     status: "status   ·   status quickstart",
     leaderboard: "leaderboard quickstart",
     compare: "compare quickstart --metric factor-vae --models ib-gan,beta-vae",
+    merge: "merge machine-b/results",
+    clean: "clean   ·   clean quickstart --checkpoints --codes --dry-run",
     score: "score 3f9a --metric mig --metric dci   ·   score --codes my_codes.npz",
     traverse: "traverse 3f9a --out traversal.png",
     why: "why 3f9a",
@@ -39,7 +42,7 @@ EXAMPLES = {
     presets: "presets   ·   presets quickstart > my_study.yaml",
 }
 GROUPS = {
-    STUDIES: (run, tune, status, leaderboard, compare),
+    STUDIES: (run, tune, status, leaderboard, compare, merge, clean),
     TRIALS: (score, traverse, why),
     REGISTERED: (presets, models, metrics, check),
 }

@@ -18,16 +18,15 @@ from disentangle_bench.studies.states import pending
 from disentangle_bench.studies.study import read_study, write_study
 from disentangle_bench.trials.records import read_record
 from disentangle_bench.trials.trial import run_trial
+from tests.studies.helpers import tiny_study
 
 BOTH = "comparisons={udr: [lasso, spearman], model-centrality: [infogan-cr]}"
 
 
 def finished(place, seeds="0-2", *settings):
     """A tiny study whose trials are trained, and their records."""
-    changes = {"models": "ib-gan", "datasets": "tiny", "seeds": seeds, "name": "s"}
-    config = load_study(None, changes, ["steps=5", "batch_size=8", "metrics={mig: [robust]}", *settings])
+    planned = tiny_study(place, seeds, *settings)
     data = {"tiny": registry.get("dataset", "tiny")(place.data)}
-    planned = plan(config, place, data)
     write_study(planned, place)
     return planned, data, [run_trial(trial, place, planned.options()) for trial in planned.trials]
 
