@@ -9,7 +9,7 @@ import typer
 
 from disentangle_bench.cli.options import WHAT, WHERE, Data, Plugins, Results, pack_size, workspace
 from disentangle_bench.cli.studies import show_leaderboard, study_data
-from disentangle_bench.cli.why import tell_failures
+from disentangle_bench.cli.why import tell_failures, tell_log_failures
 from disentangle_bench.display import Bar, console, note
 from disentangle_bench.errors import UserError
 
@@ -67,9 +67,15 @@ def run(
     retries: Annotated[
         int, typer.Option(min=0, help="How often a crashed trial is tried again.", rich_help_panel=WHERE)
     ] = 1,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write TensorBoard events.", rich_help_panel=WHERE)
-    ] = False,
+    log: Annotated[
+        list[str],
+        typer.Option(
+            metavar="tensorboard|wandb|mlflow",
+            help="Also log curves and scores there, on this machine's disk; repeatable.",
+            rich_help_panel=WHERE,
+        ),
+    ] = [],  # noqa: B006
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", hidden=True, help="--log tensorboard.")] = False,
     plugin: Plugins = [],  # noqa: B006
     results: Results = None,
     data_root: Data = None,
@@ -85,8 +91,11 @@ def run(
     from disentangle_bench.studies.launch import launch
     from disentangle_bench.studies.soundness import without_faulty_plugins
     from disentangle_bench.studies.study import existing_study, write_study
+    from disentangle_bench.trials import loggers
 
     together = pack_size(pack)
+    logs = list(dict.fromkeys([*log, *["tensorboard"] * tensorboard]))
+    loggers.check(logs)
     if local and (address or gpus is not None or concurrent):
         raise UserError("--local runs one trial after the other without Ray; drop --address, --gpus and --concurrent.")
     place = workspace(results, data_root, plugin)
@@ -121,6 +130,7 @@ def run(
     with place.lock_of(place.study(study.name)):  # two commands that extend one study both count
         study = plan.joined(asked, place)
         write_study(study, place)
+    loggers.prepare(logs, place, study.name)
     data = study_data(study, place)
     trials = states.pending(study, place)
     with Bar("preparing metrics") as progress:
@@ -135,7 +145,7 @@ def run(
     if trials:
         where = LaunchOptions(local, address, gpus, concurrent, together)
         try:
-            mistakes += launch(trials, place, study.options(tensorboard, retries), where)
+            mistakes += launch(trials, place, study.options(logs, retries), where)
         except KeyboardInterrupt:
             sys.stderr.write(f"\nInterrupted. {states.kept(trials, place)} The same command goes on from there.\n")
             raise typer.Exit(130) from None
@@ -154,6 +164,7 @@ def finish(study: Any, place: Any, mistakes: list[str]) -> None:
     counts = states.count_states(study, place)
     missing = len(study.trials) - counts["finished"] - counts["diverged"] - counts["failed"]
     tell_failures(study, place)
+    tell_log_failures(study, place)
     tell(mistakes)
     if mistakes:
         raise typer.Exit(2)

@@ -50,3 +50,17 @@ def tell_failures(study: Any, place: Any) -> None:
     if failed:
         count = sum(map(len, failed.values()))
         sys.stderr.write(f"{count} {'trial' if count == 1 else 'trials'} crashed. Run again to try again.\n")
+
+
+def tell_log_failures(study: Any, place: Any) -> None:
+    """Say once for each cause which trials' logs are not whole."""
+    from disentangle_bench.display import note
+    from disentangle_bench.trials.records import read_records
+
+    told: dict[str, list[str]] = {}
+    for record in read_records(place, [trial.id for trial in study.trials]):
+        for failure in record.log_failures:
+            told.setdefault(failure, []).append(record.spec.title)
+    for failure, trials in told.items():
+        more = f", and {len(trials) - 1} more" if trials[1:] else ""
+        note(f"{failure}. It was {trials[0]}{more}; scores and records are not touched by that.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +43,10 @@ class Study:
         """The names of its datasets."""
         return list(dict.fromkeys(trial.dataset for trial in self.trials))
 
-    def options(self, tensorboard: bool = False, retries: int = 1) -> TrialOptions:
+    def options(self, loggers: Sequence[str] = (), retries: int = 1) -> TrialOptions:
         """What each trial does beside training."""
-        return TrialOptions(self.scoring, Intervals(**self.intervals.model_dump()), tensorboard, retries)
+        intervals = Intervals(**self.intervals.model_dump())
+        return TrialOptions(self.scoring, intervals, tuple(loggers), self.name, retries)
 
 
 def study_file(workspace: Workspace, name: str) -> Path:

@@ -27,6 +27,7 @@ from disentangle_bench.plugins import plugin_name
 from disentangle_bench.training.images import DeviceImages
 from disentangle_bench.training.trainer import MEMORY_FORMAT, Diverged, Trainer, build_model
 from disentangle_bench.trials.heartbeat import Heartbeat
+from disentangle_bench.trials.loggers import Loggers
 from disentangle_bench.trials.pending import Metrics, Scoring, TrialOptions, missing_scores
 from disentangle_bench.trials.records import Record, Workspace, environment
 from disentangle_bench.trials.spec import TrialSpec
@@ -57,6 +58,7 @@ class Attempt:
         self.company = company
         self.folder = workspace.trial(spec.id)
         self.seconds: dict[str, float] = {}
+        self.loggers = Loggers(options.loggers, spec, workspace, options.study)
         self.dataset: Dataset = datasets.load(spec.dataset, workspace.data, prepare=False)
         if self.dataset.checksum != spec.dataset_checksum:
             raise UserError(
@@ -70,6 +72,17 @@ class Attempt:
 
     def run(self, record: Record | None) -> TrialSteps:
         """Train unless done, encode unless done, score what is missing."""
+        whole = False
+        try:
+            made = yield from self.steps(record)
+            whole = made.status == "finished"
+        finally:
+            self.loggers.close(whole)
+        made.log_failures += self.loggers.failures
+        return made
+
+    def steps(self, record: Record | None) -> TrialSteps:
+        """What `run` does, but for closing what it opened."""
         trainer = self.trainer()
         if record is None:
             try:
@@ -94,6 +107,7 @@ class Attempt:
             record.scores[metric] = known | protocols
             if source is not None:
                 record.metric_sources[metric] = source
+        self.log_scores(scores)
         record.seconds |= self.seconds
         return record
 
@@ -111,19 +125,11 @@ class Attempt:
         return Trainer(model, images, config, spec.seed, spec.id, checkpoint, precision, mode)
 
     def train(self, trainer: Trainer) -> Iterator[int]:
-        """Train to the end, with curves as CSV and, where asked for, TensorBoard events."""
-        writer: Any = None
+        """Train to the end, with curves as CSV, and to the loggers."""
 
         def start(step: int) -> None:
-            nonlocal writer
             self.heartbeat.begin("train", trainer.config.steps, done=step)
-            if self.options.tensorboard:
-                writer = event_writer(self.folder / "tensorboard", step)
-
-        def log(step: int, row: dict[str, float]) -> None:
-            if writer is not None:
-                for name, value in row.items():
-                    writer.add_scalar(name, value, step)
+            self.loggers.begin(step)
 
         def score_along(model: Model, step: int) -> dict[str, Any]:
             codes = finite(encode_grid(model, trainer.images, self.beat("encode", "images")))
@@ -132,13 +138,11 @@ class Attempt:
             return scores
 
         try:
-            for step in trainer.steps(self.options.intervals, start, score_along, log):
+            for step in trainer.steps(self.options.intervals, start, score_along, self.loggers.log):
                 self.heartbeat.beat(step)
                 yield step
         finally:
             write_curves(self.folder / "curves.csv", trainer.history.curves)
-            if writer is not None:
-                writer.close()
         self.seconds["train"] = trainer.history.seconds
 
     def codes(self, trainer: Trainer) -> np.ndarray:
@@ -181,6 +185,13 @@ class Attempt:
                 self.heartbeat.scores[f"{metric}/{protocol}"] = result["score"]
             self.heartbeat.beat(done, force=True)
         return scores
+
+    def log_scores(self, scores: dict[str, dict[str, dict[str, Any]]]) -> None:
+        """Send scores to the loggers, as of the last step."""
+        last = self.spec.typed_config().steps
+        self.loggers.begin(last)
+        results = [(f"score/{metric}/{name}", each) for metric, by in scores.items() for name, each in by.items()]
+        self.loggers.log(last, {name: each["score"] for name, each in results if "score" in each})
 
     def draw(self, trainer: Trainer) -> None:
         """The pictures: a traversal and samples."""
@@ -232,15 +243,6 @@ def finite(codes: np.ndarray) -> np.ndarray:
     if bad.any():
         raise Diverged(f"code {int(np.flatnonzero(bad)[0])} is not finite for some image")
     return codes
-
-
-def event_writer(folder: Path, step: int) -> Any:
-    """A writer of TensorBoard events that replaces what was written after `step`, from where training goes on."""
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        raise UserError("--tensorboard needs the package tensorboardX: pip install tensorboardX.") from error
-    return SummaryWriter(str(folder), purge_step=step + 1)
 
 
 @contextmanager

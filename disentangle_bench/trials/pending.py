@@ -38,7 +38,8 @@ class TrialOptions:
 
     scoring: Scoring
     intervals: Intervals = field(default_factory=Intervals)
-    tensorboard: bool = False
+    loggers: tuple[str, ...] = ()
+    study: str = ""  # what it's called where loggers write
     retries: int = 1
 
 

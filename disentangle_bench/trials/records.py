@@ -29,7 +29,7 @@ class Record(BaseModel):
     scores: {metric: {protocol: {key: value} or {"skip": reason}}}, from the last checkpoint; byte-equal for the same
     trial on the same machine. scores_along: [{step, scores}], where they were asked for. metric_sources: sha256 of the
     file of each plugin's metric. plugin: the name of the file that the model came from, if a plugin's. engine:
-    how its steps were computed, and why no faster.
+    how its steps were computed, and why no faster. log_failures: of loggers, which cost the trial nothing.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -55,6 +55,7 @@ class Record(BaseModel):
     environment: dict[str, str] = {}
     seconds: dict[str, float] = {}
     engine: str = ""
+    log_failures: list[str] = []
 
     def canonical_scores(self) -> str:
         """The scores block as it is compared: JSON with sorted keys."""

@@ -131,7 +131,7 @@ def test_scores_along_the_training(place):
 
 
 def test_tensorboard_events(place):
-    record = run_trial(spec(place), place, options(tensorboard=True))
+    record = run_trial(spec(place), place, options(loggers=("tensorboard",)))
     assert list((place.trial(record.id) / "tensorboard").glob("events.*"))
 
 
