@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from disentangle_bench.errors import UserError
 
@@ -58,3 +61,26 @@ def copy_file(source: Path, target: Path) -> None:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+CHECKSUM = b',\n "sha256": "'  # before the last entry of a checked file
+
+
+def write_checked(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object, not empty, and as its last entry `sha256`, of all bytes before it: one flipped bit shows."""
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False).encode().removesuffix(b"\n}")
+    write_file(path, text + CHECKSUM + hashlib.sha256(text).hexdigest().encode() + b'"\n}\n')
+
+
+def read_checked(path: Path) -> tuple[bytes, bool]:
+    """The JSON that `write_checked` wrote, without its checksum, and whether it had one; of others all bytes, and no.
+
+    Raises `ValueError` where the checksum is not that of the content.
+    """
+    data = path.read_bytes()
+    text, checksum, end = data.rpartition(CHECKSUM)
+    if not checksum:
+        return data, False
+    if end != hashlib.sha256(text).hexdigest().encode() + b'"\n}\n':
+        raise ValueError("its checksum is not that of its content")
+    return text + b"\n}\n", True

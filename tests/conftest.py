@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -16,6 +17,9 @@ from tests.helpers import PLUGINS, ROOT, Done, call_command, run_command
 
 # A shell's background job ignores Ctrl-C, and so would all programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # the machine may be busy
+hypothesis.settings.load_profile("untimed")
 
 CUDA = torch.cuda.is_available()  # before a test hides the devices: CUDA looks for them once
 

@@ -133,6 +133,9 @@ def run(
     loggers.prepare(logs, place, study.name)
     data = study_data(study, place)
     trials = states.pending(study, place)
+    if trials:
+        with Bar("verifying datasets") as progress:
+            plan.verify_datasets(data, progress)
     with Bar("preparing metrics") as progress:
         plan.prepare_metrics(study, place, data, progress)
     done = len(study.trials) - len(trials)

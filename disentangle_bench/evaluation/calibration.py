@@ -16,7 +16,7 @@ import numpy as np
 from disentangle_bench import registry
 from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric, ImageSamples, Score
 from disentangle_bench.errors import UserError
-from disentangle_bench.files import write_file
+from disentangle_bench.files import read_checked, write_checked
 from disentangle_bench.metrics import score_images, score_table
 
 FORMAT = 1  # of the cached file; raise it when a change outside a metric's own file moves its numbers
@@ -68,7 +68,7 @@ def calibrate(dataset: Dataset, metric: str, protocol: str, width: int, cache: P
     else:
         result = _measure(dataset, chosen, protocol, width)
     if path is not None:
-        write_file(path, json.dumps({"identity": identity, "calibration": result}, indent=1))
+        write_checked(path, {"identity": identity, "calibration": result})
     return result
 
 
@@ -134,8 +134,9 @@ class RealImages(Noise):
 def _read(path: Path, identity: dict[str, Any]) -> Calibration | None:
     """The calibration in a cached file; None where the file is missing, damaged, or of another identity."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["identity"] != identity:
+        text, checked = read_checked(path)
+        content = json.loads(text)
+        if not checked or content["identity"] != identity:
             return None
         result = {
             str(key): {end: float(ends[end]) for end in ("floor", "ceiling")}

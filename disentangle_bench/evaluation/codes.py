@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 
 from disentangle_bench.contracts import Progress, silent
 from disentangle_bench.errors import UserError
+from disentangle_bench.files import write_file
 from disentangle_bench.models.base import Model
 from disentangle_bench.models.declared import refuse_codes
 from disentangle_bench.training.images import DeviceImages, scale
@@ -49,10 +52,22 @@ def encode_images(model: Model, images: np.ndarray) -> np.ndarray:
     return np.concatenate([model.encode(block).cpu().numpy() for block in scaled])
 
 
-def read_codes(path: Path) -> np.ndarray:
-    """A trial's stored codes, float32 (N, D)."""
+def write_codes(path: Path, codes: np.ndarray) -> str:
+    """Store a trial's codes, float32 (N, D); gives the sha256 of the file."""
+    buffer = io.BytesIO()
+    np.save(buffer, codes)
+    write_file(path, buffer.getvalue())
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def read_codes(path: Path, sha256: str | None = None) -> np.ndarray:
+    """A trial's stored codes, float32 (N, D). sha256: of the file as it was written; None: it was not recorded."""
     try:
-        return np.load(path)
+        data = path.read_bytes()
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            raise ValueError("its checksum is not the recorded one")
+        codes: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
+        return codes
     except FileNotFoundError as error:
         raise UserError(
             f"codes {path} are not there; run the trial's study again: its checkpoint encodes them anew. Where there "

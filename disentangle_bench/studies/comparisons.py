@@ -14,13 +14,12 @@ import torch
 
 from disentangle_bench import registry
 from disentangle_bench.contracts import Comparison, Progress, silent
-from disentangle_bench.evaluation.codes import read_codes
-from disentangle_bench.files import write_file
+from disentangle_bench.files import read_checked, write_checked
 from disentangle_bench.metrics.model_centrality import Peer
 from disentangle_bench.models.base import Model
 from disentangle_bench.training.process import threads
 from disentangle_bench.trials.finished import load_trial
-from disentangle_bench.trials.records import Record, Workspace
+from disentangle_bench.trials.records import Record, Workspace, stored_codes
 
 FORMAT = 1  # of the cached file; raise it when a change outside a comparison's own file moves its numbers
 ROWS = 10_000  # images whose codes are compared, drawn once for a number of images
@@ -37,7 +36,8 @@ def compare(
     if len(records) < 2:
         return {}
     comparison: Comparison = registry.get("comparison", name)
-    ids = sorted(record.id for record in records)
+    records = sorted(records, key=lambda record: record.id)
+    ids = [record.id for record in records]
     source = Path(str(inspect.getsourcefile(comparison.compute))).read_bytes()
     identity = {"format": FORMAT, "source": hashlib.sha256(source).hexdigest(), "comparison": name}
     identity |= {"protocol": protocol, "trials": ids}
@@ -47,16 +47,16 @@ def compare(
     if known is not None:
         return known
     with threads(records[0].spec.numerics.threads):
-        needed = codes_of(ids, workspace) if comparison.needs == "codes" else [peer_of(id, workspace) for id in ids]
+        needed = codes_of(records, workspace) if comparison.needs == "codes" else [peer_of(id, workspace) for id in ids]
         found = comparison.compute(needed, protocol, progress=progress)["scores"]
     result = {id: float(value) for id, value in zip(ids, found, strict=True)}
-    write_file(path, json.dumps({"identity": identity, "scores": result}, indent=1))
+    write_checked(path, {"identity": identity, "scores": result})
     return result
 
 
-def codes_of(ids: Sequence[str], workspace: Workspace) -> list[np.ndarray]:
+def codes_of(records: Sequence[Record], workspace: Workspace) -> list[np.ndarray]:
     """The trials' stored codes of the same images, (N, D_i) each."""
-    tables = [read_codes(workspace.trial(id) / "codes.npy") for id in ids]
+    tables = [stored_codes(record, workspace) for record in records]
     size = len(tables[0])
     rows = np.random.default_rng(0).choice(size, size=min(ROWS, size), replace=False)
     return [table[rows] for table in tables]
@@ -89,8 +89,10 @@ def peer(model: Model) -> Peer:
 def read_cache(path: Path, identity: dict[str, object]) -> dict[str, float] | None:
     """The scores in a cached file; None where the file is missing, damaged, or of another identity."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text, checked = read_checked(path)
+        content = json.loads(text)
         scores = {str(id): float(value) for id, value in content["scores"].items()}
-        return scores if content["identity"] == identity and all(map(math.isfinite, scores.values())) else None
+        usable = checked and content["identity"] == identity and all(map(math.isfinite, scores.values()))
+        return scores if usable else None
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -28,6 +28,16 @@ def load_datasets(names: Iterable[str], workspace: Workspace, progress: Progress
     return {name: datasets.load(name, workspace.data, progress=progress) for name in names}
 
 
+def verify_datasets(data: Mapping[str, Dataset], progress: Progress = silent) -> None:
+    """Hash again what is stored of each dataset; `UserError` where it is not what was prepared.
+
+    Once before trials are trained or scored, as each of them maps the file and takes its bytes as they are.
+    """
+    for dataset in data.values():
+        if type(dataset).verify is not Dataset.verify:  # something is stored
+            dataset.verify(progress)
+
+
 def prepare_metrics(
     study: Study, workspace: Workspace, data: Mapping[str, Dataset], progress: Progress = silent
 ) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from disentangle_bench import datasets, registry
 from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric
 from disentangle_bench.errors import UserError
-from disentangle_bench.evaluation.codes import encode_grid, read_codes
+from disentangle_bench.evaluation.codes import encode_grid, write_codes
 from disentangle_bench.evaluation.samples import ModelSamples
 from disentangle_bench.files import write_file
 from disentangle_bench.metrics import score_images, score_table
@@ -29,7 +29,7 @@ from disentangle_bench.training.trainer import MEMORY_FORMAT, Diverged, Trainer,
 from disentangle_bench.trials.heartbeat import Heartbeat
 from disentangle_bench.trials.loggers import Loggers
 from disentangle_bench.trials.pending import Metrics, Scoring, TrialOptions, missing_scores
-from disentangle_bench.trials.records import Record, Workspace, environment
+from disentangle_bench.trials.records import Record, Workspace, environment, stored_codes
 from disentangle_bench.trials.spec import TrialSpec
 
 TrialSteps = Generator[int, None, Record]  # the numbers of training steps as they are done, and the record at the end
@@ -87,16 +87,14 @@ class Attempt:
         if record is None:
             try:
                 yield from self.train(trainer)
-                codes = self.codes(trainer)
+                codes, checksum = self.encode(trainer)
             except Diverged as divergence:
                 return self.record(trainer, "diverged", str(divergence))
             record = self.record(trainer, "finished")
-            record.code_width = codes.shape[1]
+            record.code_width, record.codes_sha256 = codes.shape[1], checksum
             self.draw(trainer)
         else:
-            if not (self.folder / "codes.npy").exists():
-                trainer.restore()
-            codes = self.codes(trainer)
+            codes = self.codes(trainer, record)
         missing = missing_scores(record, self.options.scoring)
         if trainer.step == 0 and any(isinstance(registry.get("metric", name), ImageMetric) for name in missing):
             trainer.restore()
@@ -145,17 +143,25 @@ class Attempt:
             write_curves(self.folder / "curves.csv", trainer.history.curves)
         self.seconds["train"] = trainer.history.seconds
 
-    def codes(self, trainer: Trainer) -> np.ndarray:
-        """The codes of all images, float32 (N, D), from the file or encoded once and written there."""
-        path = self.folder / "codes.npy"
-        if path.exists():
-            return read_codes(path)
+    def codes(self, trainer: Trainer, record: Record) -> np.ndarray:
+        """The codes of all images, float32 (N, D), from the file; if that is gone or damaged, from the checkpoint."""
+        try:
+            return stored_codes(record, self.workspace)
+        except UserError:
+            if not (self.folder / "checkpoint.pt").exists():
+                raise
+        trainer.restore()
+        codes, record.codes_sha256 = self.encode(trainer)
+        return codes
+
+    def encode(self, trainer: Trainer) -> tuple[np.ndarray, str]:
+        """The codes of all images, float32 (N, D), stored, and the sha256 of their file.
+
+        Always anew for a new record: of codes that a killed process left, nothing says that they are whole.
+        """
         with timed(self.seconds, "encode"):
             codes = finite(encode_grid(trainer.model, trainer.images, self.beat("encode", "images")))
-        buffer = io.BytesIO()
-        np.save(buffer, codes)
-        write_file(path, buffer.getvalue())
-        return codes
+        return codes, write_codes(self.folder / "codes.npy", codes)
 
     def score(
         self, model: Model, codes: np.ndarray, metrics: Metrics, repeats: int = 1

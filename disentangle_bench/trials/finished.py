@@ -11,12 +11,12 @@ import torch
 from disentangle_bench import datasets, registry
 from disentangle_bench.contracts import CodeTable, Dataset
 from disentangle_bench.errors import UserError
-from disentangle_bench.evaluation.codes import ENCODE_BATCH, encode_images, read_codes
+from disentangle_bench.evaluation.codes import ENCODE_BATCH, encode_images
 from disentangle_bench.models.base import Model
 from disentangle_bench.training.checkpoints import load_checkpoint
 from disentangle_bench.training.images import as_bytes
 from disentangle_bench.training.trainer import build_model
-from disentangle_bench.trials.records import Record, Workspace, read_record, results_root
+from disentangle_bench.trials.records import Record, Workspace, read_record, results_root, stored_codes
 from disentangle_bench.trials.spec import TrialSpec
 
 
@@ -46,7 +46,7 @@ class FinishedTrial:
     @cached_property
     def codes(self) -> np.ndarray:
         """The stored codes of the images that are evaluated, float32 (M, D); `UserError` where they were deleted."""
-        return read_codes(self.workspace.trial(self.record.id) / "codes.npy")
+        return stored_codes(self.record, self.workspace)
 
     @cached_property
     def factors(self) -> np.ndarray:
@@ -157,4 +157,4 @@ def trial_table(trial: str, workspace: Workspace) -> tuple[Record, Dataset, Code
     """A finished trial's record, its dataset, and its stored codes as a table."""
     record = finished_record(workspace, trial)
     dataset = dataset_of(record, workspace)
-    return record, dataset, CodeTable.of(dataset, read_codes(workspace.trial(record.id) / "codes.npy"))
+    return record, dataset, CodeTable.of(dataset, stored_codes(record, workspace))

@@ -11,12 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from disentangle_bench import __version__
 from disentangle_bench.errors import UserError
-from disentangle_bench.files import make_folder, write_file
+from disentangle_bench.evaluation.codes import read_codes
+from disentangle_bench.files import make_folder, read_checked, write_checked
 from disentangle_bench.trials.spec import TrialSpec
 
 Status = Literal["finished", "diverged", "failed"]
@@ -25,7 +27,8 @@ Status = Literal["finished", "diverged", "failed"]
 class Record(BaseModel):
     """What one trial was and what came of it.
 
-    image_shape: (C, H, W), and classes: of the dataset. evaluated: (images encoded, images in the dataset).
+    codes_sha256: of the file of its codes. image_shape: (C, H, W), and classes: of the dataset. evaluated: (images
+    encoded, images in the dataset).
     scores: {metric: {protocol: {key: value} or {"skip": reason}}}, from the last checkpoint; byte-equal for the same
     trial on the same machine. scores_along: [{step, scores}], where they were asked for. metric_sources: sha256 of the
     file of each plugin's metric. plugin: the name of the file that the model came from, if a plugin's. engine:
@@ -44,6 +47,7 @@ class Record(BaseModel):
     code_source: str = ""
     plugin: str | None = None
     code_width: int | None = None
+    codes_sha256: str | None = None
     image_shape: tuple[int, int, int] | None = None
     classes: int = 0
     evaluated: tuple[int, int] | None = None
@@ -109,20 +113,25 @@ def results_root(root: str | Path | None = None) -> Path:
 
 def write_record(path: Path, record: Record) -> None:
     """Write a trial's record."""
-    write_file(path, json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_checked(path, record.model_dump(mode="json"))
 
 
 def read_record(path: Path) -> Record:
-    """A trial's record; `UserError` where the file is damaged or of another format."""
+    """A trial's record; `UserError` where the file is damaged or of another format. Older ones have no checksum."""
     try:
-        return Record.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
+        return Record.model_validate_json(read_checked(path)[0])
+    except ValueError as error:  # pydantic's are of this kind, too
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UserError(
             f"record {path} is damaged or of another format ({where}: {first['msg']}); "
             "delete it and run the study again: the trial is scored anew from its checkpoint."
         ) from error
+
+
+def stored_codes(record: Record, workspace: Workspace) -> np.ndarray:
+    """A finished trial's stored codes, float32 (M, D); `UserError` where they are gone, or not what was recorded."""
+    return read_codes(workspace.trial(record.id) / "codes.npy", record.codes_sha256)
 
 
 def read_records(workspace: Workspace, ids: list[str]) -> Iterator[Record]:

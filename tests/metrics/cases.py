@@ -61,4 +61,4 @@ def extremes(test: Callable[..., None]) -> Callable[..., None]:
 
 def few(examples: int) -> settings:
     """So many examples, the same in each run, however long they take."""
-    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    return settings(max_examples=examples, suppress_health_check=list(HealthCheck), derandomize=True)

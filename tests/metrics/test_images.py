@@ -32,7 +32,7 @@ from tests.helpers import ROOT
 from tests.plugins.tiny import Tiny, TinyTwo
 
 METRICS = [module.METRIC for module in (fid, kid, frechet_random, grid_quality, label_accuracy)]
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 seeds = st.integers(0, 2**32)
 
 
