@@ -9,6 +9,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from disentangle_bench.errors import UserError
 
 
@@ -20,6 +22,22 @@ def make_folder(folder: Path) -> None:
         raise UserError(
             f"{folder} can't be created ({error.strerror}); choose another place or mend its rights."
         ) from error
+
+
+class Lock(FileLock):
+    """A lock that the kernel frees when its process dies; `UserError` where the file system has none."""
+
+    def acquire(self, *arguments: Any, **options: Any) -> Any:
+        """As `FileLock.acquire`."""
+        try:
+            return super().acquire(*arguments, **options)
+        except Timeout:
+            raise
+        except OSError as error:
+            raise UserError(
+                f"{self.lock_file} can't be locked ({error.strerror}): without locks two commands could write the same "
+                "results. Choose a place on this machine's disk with --results, or mount that file system with locks."
+            ) from error
 
 
 def write_file(path: Path, content: str | bytes, durable: bool = True) -> None:

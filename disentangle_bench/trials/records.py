@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from disentangle_bench import __version__
 from disentangle_bench.errors import UserError
 from disentangle_bench.evaluation.codes import read_codes
-from disentangle_bench.files import make_folder, read_checked, write_checked
+from disentangle_bench.files import Lock, make_folder, read_checked, write_checked
 from disentangle_bench.trials.spec import TrialSpec
 
 Status = Literal["finished", "diverged", "failed"]
@@ -90,16 +89,16 @@ class Workspace:
         """A study's folder."""
         return self.results / name
 
-    def lock(self, id: str) -> FileLock:
+    def lock(self, id: str) -> Lock:
         """The lock that a process holds while it works on a trial; the kernel frees it when the process dies."""
         return self.lock_of(self.trial(id))
 
-    def lock_of(self, folder: Path) -> FileLock:
+    def lock_of(self, folder: Path) -> Lock:
         """The lock of a trial's or a study's folder."""
         make_folder(folder)
         if not os.access(folder, os.W_OK):
             raise UserError(f"{folder} can't be written; mend its rights, or choose another place with --results.")
-        return FileLock(folder / "lock")
+        return Lock(folder / "lock")
 
     def plugin_paths(self) -> tuple[str, ...]:
         """The plugins as absolute paths where they are files, so that a worker in another folder finds them."""

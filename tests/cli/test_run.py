@@ -1,6 +1,9 @@
 """`run` and what stands beside it: studies that are gone on with, dry runs, presets, and how much is said."""
 
+import errno
+import fcntl
 import json
+import os
 import signal
 import subprocess
 
@@ -181,3 +184,22 @@ def test_help_is_grouped_with_an_example_for_each_command(command):
         page = printed(command(*name.split(), "--help", plugins=False))
         assert "Example: disentangle-bench" in " ".join(page.split())
         assert "--quiet" in page
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO])
+def test_a_results_folder_without_locks_is_told(command, monkeypatch, tmp_path, number):
+    """As a network file system without its lock service answers; that can't be mounted in a test."""
+
+    def refuse(fd, operation):
+        raise OSError(number, os.strerror(number))
+
+    assert command(*GAN).returncode == 0
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    done = command(*GAN, "--seeds", "7")
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert (done.returncode, f"lock can't be locked ({os.strerror(number)})" in line, "--results" in line) == (
+        2,
+        True,
+        True,
+    )
+    assert command("status", "s").returncode == 0, "what only looks needs no lock"
