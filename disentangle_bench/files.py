@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ def write_file(path: Path, content: str | bytes, durable: bool = True) -> None:
             "again: what was finished before is kept."
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # what stopped the writing, such as a name too long, is told already
+            partial.unlink(missing_ok=True)
 
 
 def copy_file(source: Path, target: Path) -> None:
@@ -78,7 +80,8 @@ def copy_file(source: Path, target: Path) -> None:
             f"{source} can't be copied to {target} ({error.strerror}); make room, or mend rights."
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # what stopped the writing, such as a name too long, is told already
+            partial.unlink(missing_ok=True)
 
 
 CHECKSUM = b',\n "sha256": "'  # before the last entry of a checked file
