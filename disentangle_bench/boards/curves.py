@@ -187,6 +187,7 @@ def draw_model(figure: Any, curves: pd.DataFrame, names: list[str], columns: int
         axis.set_title(title_of(name))
         axis.set_xlabel("training step")
         axis.xaxis.set_major_formatter(thousands())
+        axis.ticklabel_format(axis="y", scilimits=(-3, 4))
         axis.grid(True)
     for axis in axes[len(names) :]:
         axis.set_visible(False)

@@ -64,7 +64,7 @@ def latex(table: PaperTable) -> str:
     return "\n".join(
         [
             rf"\begin{{{environment}}}",
-            r"\centering",
+            r"\centering\small\setlength{\tabcolsep}{4pt}",
             rf"\caption{{Scores on {latex_text(table.dataset)}.}}",
             rf"\begin{{tabular}}{{{'l' * own}{'r' * numbers}}}",
             *body,
@@ -82,7 +82,7 @@ def latex(table: PaperTable) -> str:
 def latex_heads(table: PaperTable) -> list[str]:
     """The lines of headings: one; or two, with rules between them, where a score has several columns."""
     own = table.groups[0][1]
-    titles = [latex_text(title) for title, _ in table.groups[1:]]
+    titles = [stacked(title) for title, _ in table.groups[1:]]
     names = [latex_text(column) for column in table.columns]
     if all(count == 1 for _, count in table.groups[1:]) and set(table.columns[own:]) == {"mean"}:
         return [" & ".join([*names[:own], *titles]) + r" \\"]
@@ -92,6 +92,15 @@ def latex_heads(table: PaperTable) -> list[str]:
         rules.append(rf"\cmidrule(lr){{{first}-{first + count - 1}}}")
         first += count
     return [" & ".join([*[""] * own, *spans]) + r" \\", " ".join(rules), " & ".join(names) + r" \\"]
+
+
+def stacked(title: str) -> str:
+    """A score's name on lines of its words, so that its column is no wider than its numbers."""
+    words = title.split()
+    lines = [latex_text(word) for word in words[:-2]] + [
+        latex_text(" ".join(words[-2:]))
+    ]  # the arrow stays with a word
+    return lines[0] if len(lines) == 1 else r"\shortstack{" + r" \\ ".join(lines) + "}"
 
 
 def latex_row(row: list[Cell]) -> str:

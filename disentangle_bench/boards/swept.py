@@ -55,7 +55,7 @@ def swept_figure(table: pd.DataFrame, seeds: pd.DataFrame) -> Any:
             draw_panel(axis, group.sort_values("at"), of_panel(seeds, names))
         for axis in axes[len(panels) :]:
             axis.set_visible(False)
-        legend_below(figure, axes[: len(panels)], 3 if columns == 1 else 6)
+        legend_below(figure, axes[: len(panels)], 2 if columns == 1 else 5)
     return figure
 
 
@@ -69,18 +69,35 @@ def draw_panel(axis: Any, group: pd.DataFrame, seeds: pd.DataFrame) -> None:
         half = (rows["ci95_t_high"] - rows["ci95_t_low"]) / 2  # missing below three seeds: no whisker is drawn
         axis.errorbar(
             rows["at"], rows["mean"], yerr=half, color=colour, marker=mark, markersize=3.5, capsize=2,
-            linestyle=LINES[place % len(LINES)], label=f"{model}, mean and 95 % interval",
+            linestyle=LINES[place % len(LINES)], label=f"{model}: mean, 95 % interval",
         )  # fmt: skip
-    for end, colour, style in ENDS:
-        known = group[end].dropna()
-        if len(known):
-            axis.axhline(known.iloc[0], color=colour, linestyle=style, label=end)
+    draw_ends(axis, group)
     first, values = group.iloc[0], np.unique(group["at"])
     set_scale(axis, values)
     axis.set_title(title_of(first))
-    axis.set_xlabel(f"{first['field']} of the model")
-    axis.set_ylabel(f"score on {first['dataset']},\n{first['better']} is better")
+    axis.set_xlabel(f"{first['field']}, on {first['dataset']}")
+    axis.set_ylabel(f"score, {first['better']} is better")
     axis.grid(True, axis="y")
+
+
+def draw_ends(axis: Any, group: pd.DataFrame) -> None:
+    """Floor and ceiling as lines; one that lies so far from all scores that it would press them flat, as a word."""
+    low, high = axis.get_ylim()
+    for end, colour, style in ENDS:
+        value = group[end].dropna().max()
+        if 2 * low - high <= value <= 2 * high - low:
+            axis.axhline(value, color=colour, linestyle=style, label=end)
+        elif not np.isnan(value):
+            above = value > high
+            where = {"y": 1, "va": "top"} if above else {"y": 0, "va": "bottom"}
+            axis.text(
+                1,
+                s=f"{end} {value:.3g} {'↑' if above else '↓'}",
+                ha="right",
+                color=colour,
+                transform=axis.transAxes,
+                **where,
+            )
 
 
 def set_scale(axis: Any, values: np.ndarray) -> None:

@@ -31,7 +31,7 @@ EXAMPLES = {
     tune: "tune beta-vae --dataset dsprites-circular --samples 6 --set steps=500",
     status: "status   ·   status quickstart",
     leaderboard: "leaderboard quickstart   ·   leaderboard quickstart --format latex --metric factor-vae/robust,mig",
-    compare: "compare quickstart --metric factor-vae --models ib-gan,beta-vae",
+    compare: "compare quickstart --metric factor-vae --models ib-gan,gan   ·   … --out profiles.pdf",
     curves: "curves quickstart   ·   curves quickstart --metric information,kl --out information.pdf",
     score: "score 3f9a --metric mig --metric dci   ·   score --codes my_codes.npz",
     traverse: "traverse 3f9a --out traversal.png",

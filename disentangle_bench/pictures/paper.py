@@ -76,6 +76,7 @@ def picture_bytes(figure: Any, kind: str, dpi: int = PNG_DPI) -> bytes:
     """A figure as `png`, `svg` or `pdf`; the same figure gives the same bytes, under the same matplotlib."""
     buffer = io.BytesIO()
     with paper_style():
+        figure.draw_without_rendering()  # a layout within a layout needs a second round to settle
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=UNDATED[kind])
     return buffer.getvalue()
 
