@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from disentangle_bench import registry
+from disentangle_bench.boards.curve_lines import by_last_value, seeds_of
 from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.pictures.paper import COLOURS, COLUMN, LINES, PAGE, STYLE, paper_figure, paper_style
 from disentangle_bench.trials.records import Record, Workspace, read_record
 from disentangle_bench.trials.spec import TrialSpec
 
 COLUMNS = ["id", "dataset", "model", "configuration", "seed", "status", "step", "curve", "value"]
-POINTS = 200  # of one drawn line: of more, each is the mean of its part of the steps
 QUARTILES = (0.25, 0.75)
 A_ROW = 4  # panels
 PANEL_HEIGHT, HEADING, FOOT = 3.1, 0.5, 0.4  # cm
@@ -30,8 +30,8 @@ PANELS = {  # of curves that share an axis: how people write it
     "kl": "KL by dimension (nats)",
 }
 LABELS = {
-    "information_lower": "lower $I^L$",
-    "information_upper": "upper $I^U$",
+    "information_lower": "lower Iᴸ",
+    "information_upper": "upper Iᵁ",
     "entropy_z": "entropy of z (nats)",
     "distortion_z": "distortion of z (nats)",
     "reconstruction": "reconstruction (nats)",
@@ -134,7 +134,7 @@ def study_figure(curves: pd.DataFrame) -> Any:
 
     8 cm wide where two panels stand side by side, 17 cm where more do. Each seed is a thin line, dashed if it failed
     or diverged; the median of the seeds is a thick one, at each step of those that came so far; from three seeds on the
-    band between their quartiles is shaded. A line of more than `POINTS` steps is drawn by the means of as many equal
+    band between their quartiles is shaded. A line of more than 200 logged steps is drawn by the means of as many equal
     parts of the training. `information_lower` and `information_upper` share a panel, and so do families as `kl_0`,
     `kl_1`, …, in the order of each seed's last values: no two seeds have the same dimension 0.
     """
@@ -231,30 +231,6 @@ def draw_panel(axis: Any, curves: pd.DataFrame) -> None:
             axis.fill_between(middle.index, low, high, color=colour, alpha=0.15, linewidth=0)
     if set(names) & set(BOUNDS):
         axis.legend()
-
-
-def seeds_of(curve: pd.DataFrame) -> pd.DataFrame:
-    """One curve of several seeds: a row a step and a column a seed, without steps that no seed has.
-
-    Where a seed has more than `POINTS` steps, the steps are put into `POINTS` equal parts, at whose middles the means
-    of what was logged in them stand.
-    """
-    steps = curve["step"].to_numpy(dtype=np.float64)
-    if curve.groupby("seed")["step"].count().max() > POINTS:
-        width = steps.max() / POINTS
-        steps = (np.ceil(steps / width).clip(1) - 0.5) * width
-    table = curve.assign(step=steps).pivot_table(index="step", columns="seed", values="value", aggfunc="mean")
-    return table.interpolate(method="index", limit_area="inside")
-
-
-def by_last_value(lines: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """A family of curves, renamed within each seed by the order of their last values, the largest first."""
-    ordered: dict[str, dict[Any, pd.Series]] = {f"{place + 1}": {} for place in range(len(lines))}
-    for seed in dict.fromkeys(seed for table in lines.values() for seed in table.columns):
-        own = [table[seed].dropna() for table in lines.values() if seed in table.columns]
-        for name, series in zip(ordered, sorted(own, key=lambda series: -series.iloc[-1]), strict=False):
-            ordered[name][seed] = series
-    return {name: pd.DataFrame(seeds) for name, seeds in ordered.items() if seeds}
 
 
 def shades(count: int) -> list[Any]:

@@ -60,6 +60,13 @@ def of_scores(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return pd.concat(found).loc[lambda rows: ~rows.index.duplicated()] if names else table
 
 
+def some_scores(table: pd.DataFrame, seeds: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Of a leaderboard, and of the table of its single seeds, the rows of the scores that are named."""
+    chosen = of_scores(table, names)
+    wanted = pd.MultiIndex.from_frame(chosen[SCORE])
+    return chosen, seeds[pd.MultiIndex.from_frame(seeds[SCORE]).isin(wanted)]
+
+
 def of_columns(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """The leaderboard's columns of these names, in their order; none: all columns."""
     for name in names:

@@ -27,8 +27,8 @@ def curves(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The picture to write, .png, .svg or .pdf; or the numbers, .csv (default: the study's curves.png and "
-            "curves.csv)."
+            help="The picture to write, .png, .svg or .pdf; or the numbers, .csv (default: the study's curves.png, and "
+            "all numbers in curves.csv)."
         ),
     ] = None,
     results: Results = None,
@@ -40,29 +40,28 @@ def curves(
     """
     from disentangle_bench.boards.curves import chosen, study_curves, study_figure
     from disentangle_bench.boards.tables import write_csv
-    from disentangle_bench.pictures.paper import picture_suffix, write_figure
+    from disentangle_bench.pictures.paper import SUFFIXES, write_figure
     from disentangle_bench.studies.study import read_study
 
     place = workspace(results, None, plugin)
     study = read_study(place, name)
-    folder = place.study(name)
-    files = [folder / "curves.csv", folder / "curves.png"] if out is None else [out]
-    for path in files:
-        if path.suffix.lower() != ".csv":
-            picture_suffix(path)  # a mistake is told before anything is read
+    if out is not None and out.suffix.lower() not in (".csv", *SUFFIXES):
+        raise UserError(f"--out {out}: end the name with .csv, or, for a picture, with {', '.join(SUFFIXES)}.")
     labels, known = split_names(models), dict.fromkeys(trial.label for trial in study.trials)
     for label in labels:
         if label not in known:
             raise unknown(f"model of study '{name}':", label, known)
-    table = study_curves([trial for trial in study.trials if not labels or trial.label in labels], place)
-    if not len(table):
+    whole = study_curves(study.trials, place)
+    table = whole[whole["model"].isin(labels or list(known))]
+    if table.empty:
         raise UserError(
             f"study '{name}' has no curves yet; they are written when a trial's training ends or is stopped."
         )
     table = chosen(table, split_names(metric))
-    for path in files:
+    files = {out: table} if out else {place.study(name) / "curves.csv": whole, place.study(name) / "curves.png": table}
+    for path, rows in files.items():
         if path.suffix.lower() == ".csv":
-            write_csv(table, path, digits=None)
+            write_csv(rows, path, digits=None)
         else:
-            write_figure(study_figure(table), path)
+            write_figure(study_figure(rows), path)
         console().print(f"curves  {path}", markup=False, soft_wrap=True)

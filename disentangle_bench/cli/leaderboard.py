@@ -56,7 +56,7 @@ def leaderboard(
     """
     from disentangle_bench.boards.formats import as_text
     from disentangle_bench.boards.leaderboard_pictures import write_pictures
-    from disentangle_bench.boards.paper_table import of_scores
+    from disentangle_bench.boards.paper_table import some_scores
     from disentangle_bench.files import write_file
     from disentangle_bench.studies.study import read_study
 
@@ -70,16 +70,15 @@ def leaderboard(
     if not any(place.record(trial.id).exists() for trial in study.trials):
         raise UserError(f"study '{name}' has no records under {place.results / 'runs'} yet; run it first.")
     path, chosen, whole = out or csv, split_names(columns), made_tables(study, place, study_data(study, place))
-    table, seeds = (of_scores(each, split_names(metric)) for each in whole)
+    table, seeds = some_scores(*whole, split_names(metric))
+    if kind not in (None, "csv") and table["mean"].isna().all():
+        raise UserError(f"study '{name}' has no score to show; `status {name}` says what became of its trials.")
     if kind is None:  # the study's own files have all scores, whichever are shown
         show_tables(study, *whole, place.study(name) / "leaderboard.csv", shown=table)
     elif path is None:
         sys.stdout.write(as_text(table, kind, chosen))
     elif kind == PICTURE:
-        drawn = write_pictures(table, seeds, path)
-        if not drawn:
-            raise UserError(f"study '{name}' has no score to draw yet; `status {name}` says what became of its trials.")
-        for picture in drawn:
+        for picture in write_pictures(table, seeds, path):
             console().print(f"picture  {picture}", markup=False, soft_wrap=True)
     elif kind == "csv":
         show_tables(study, table, seeds, path, chosen)

@@ -43,6 +43,7 @@ STYLE: dict[str, Any] = {
     "lines.linewidth": 1.0,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # a name with a $ in it is no formula
     "svg.hashsalt": "disentangle-bench",  # ids within an SVG: the same ones each time
     "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
 }

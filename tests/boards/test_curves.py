@@ -4,18 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from disentangle_bench.boards.curve_lines import POINTS, by_last_value, seeds_of
 from disentangle_bench.boards.curves import (
     COLUMNS,
-    POINTS,
-    by_last_value,
     chosen,
     model_figure,
     panel_of,
-    seeds_of,
     study_curves,
     study_figure,
 )
 from disentangle_bench.errors import UserError
+from disentangle_bench.pictures.paper import picture_bytes
 from disentangle_bench.training.numerics import Numerics
 from disentangle_bench.trials.attempt import write_curves
 from disentangle_bench.trials.records import Record, Workspace, write_record
@@ -166,6 +165,13 @@ def test_seeds_that_diverged_are_dashed_and_counted():
     part = study_figure(curves).subfigs[0]
     assert [line.get_linestyle() for line in part.axes[0].lines] == ["-", "--", "-"]
     assert part.get_suptitle() == "a on tiny, 2 seeds (1 diverged)"
+
+
+def test_a_name_with_a_dollar_is_no_formula():
+    curves = rows_of(**{r"loss/$\\nonsense{$": [[1.0]]}).assign(model="$a^b$", dataset="$")
+    figure = study_figure(curves)
+    assert picture_bytes(figure, "png")
+    assert figure.subfigs[0].get_suptitle() == "$a^b$ on $, 1 seed"
 
 
 def test_losses_come_first_and_scores_last():

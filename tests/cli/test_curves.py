@@ -29,6 +29,13 @@ def test_a_picture_and_the_numbers_beside_the_study(folder):
     assert done.stdout.split() == ["curves", str(place / "curves.csv"), "curves", str(place / "curves.png")]
 
 
+def test_the_studys_own_numbers_are_whole_whatever_is_drawn(folder, tmp_path):
+    for words in ([], ["--metric", "kl"], ["--metric", "kl", "--out", str(tmp_path / "kl.csv")]):
+        assert call_command(folder, "curves", "few", *words).returncode == 0
+    assert "loss/vae" in set(pd.read_csv(folder / "results/few/curves.csv")["curve"])
+    assert set(pd.read_csv(tmp_path / "kl.csv")["curve"].str[:3]) == {"kl_"}
+
+
 @pytest.mark.parametrize(("suffix", "begin"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".PDF", b"%PDF")])
 def test_the_names_end_is_the_kind_of_file(folder, tmp_path, suffix, begin):
     files = [tmp_path / f"{which}{suffix}" for which in "ab"]
@@ -44,7 +51,7 @@ def test_the_names_end_is_the_kind_of_file(folder, tmp_path, suffix, begin):
     [
         (["--metric", "los"], "unknown curve of the study's trials: 'los'. Did you mean 'loss'?"),
         (["--models", "vea"], "unknown model of study 'few': 'vea'. Did you mean 'vae'?"),
-        (["--out", "a.gif"], "a.gif: a picture is written as .png, .svg or .pdf; choose one."),
+        (["--out", "a.gif"], "--out a.gif: end the name with .csv, or, for a picture, with .png, .svg, .pdf."),
     ],
 )
 def test_mistakes_are_sentences(folder, words, sentence):
