@@ -84,7 +84,7 @@ def latex_heads(table: PaperTable) -> list[str]:
     own = table.groups[0][1]
     titles = [stacked(title) for title, _ in table.groups[1:]]
     names = [latex_text(column) for column in table.columns]
-    if all(count == 1 for _, count in table.groups[1:]) and set(table.columns[own:]) == {"mean"}:
+    if all(count == 1 for _, count in table.groups[1:]) and set(table.columns[own:]) <= {"mean"}:
         return [" & ".join([*names[:own], *titles]) + r" \\"]
     spans, rules, first = [], [], own + 1
     for title, (_, count) in zip(titles, table.groups[1:], strict=True):
@@ -96,10 +96,8 @@ def latex_heads(table: PaperTable) -> list[str]:
 
 def stacked(title: str) -> str:
     """A score's name on lines of its words, so that its column is no wider than its numbers."""
-    words = title.split()
-    lines = [latex_text(word) for word in words[:-2]] + [
-        latex_text(" ".join(words[-2:]))
-    ]  # the arrow stays with a word
+    *words, last, arrow = title.split()
+    lines = [latex_text(word) for word in (*words, f"{last} {arrow}")]
     return lines[0] if len(lines) == 1 else r"\shortstack{" + r" \\ ".join(lines) + "}"
 
 

@@ -66,8 +66,10 @@ def profile_figure(scores: Sequence[Compared], rng: np.random.Generator) -> Any:
     """A matplotlib figure: of each score the models' profiles and, below, the probability that one improves on another.
 
     Bands and whiskers are 95 % intervals by a stratified bootstrap drawn from `rng`, where all samples have three seeds
-    or more. 8 cm wide for one score, 17 cm for several. `UserError` for more than `MOST_MODELS` models.
+    or more. 8 cm wide for one score, 17 cm for several. `UserError` for no score, or more than `MOST_MODELS` models.
     """
+    if not scores:
+        raise UserError("no two of the models have a score on the same dataset, so there is nothing to draw.")
     most = max(len(score.runs) for score in scores)
     if most > MOST_MODELS:
         raise UserError(f"{most} models are too many for one picture; name up to {MOST_MODELS} of them with --models.")

@@ -45,7 +45,10 @@ def test_datasets_on_which_a_model_has_no_score_are_left_out():
     assert {label: [each.tolist() for each in tasks] for label, tasks in score.runs.items()} == {
         "b": [[0.3], [0.6]], "a": [[0.1, 0.2], [0.5]],
     }  # fmt: skip
-    assert compared([*runs("a", 0.1), *runs("b", 0.3, dataset="tiny")]) == []
+    apart = [*runs("a", 0.1), *runs("b", 0.3, dataset="tiny")]
+    assert compared(apart) == []
+    with pytest.raises(UserError, match="no two of the models have a score on the same dataset"):
+        figure_of(apart)
 
 
 @pytest.mark.parametrize(("facts", "sign"), [(FACTS, 1), (LOWER, -1)])
