@@ -7,18 +7,6 @@ import pytest
 
 from tests.helpers import call_command
 
-RUN = ("run", "--models", "beta-vae", "--dataset", "tiny", "--seeds", "0-2", "--name", "s", "--local")
-SETTINGS = ("steps=2", "sweep.beta-vae.beta=[1, 4]", "metrics={mig: [robust], sap: [robust]}")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A results root that holds the study."""
-    folder = tmp_path_factory.mktemp("leaderboard")
-    done = call_command(folder, *RUN, *(word for setting in SETTINGS for word in ("--set", setting)))
-    assert done.returncode == 0, done.stderr
-    return folder
-
 
 def leaderboard(folder, *words):
     done = call_command(folder, "leaderboard", "s", *map(str, words))
@@ -26,44 +14,44 @@ def leaderboard(folder, *words):
     return done.stdout
 
 
-def test_a_sweep_has_its_picture_beside_the_leaderboards(folder):
-    assert ", and pictures beside it" in leaderboard(folder)
-    place = folder / "results" / "s"
-    assert {path.name for path in place.glob("*.png")} == {"leaderboard.png", "leaderboard-sweep.png"}
+def test_a_sweep_has_its_picture_beside_the_leaderboards(swept):
+    assert ", and pictures beside it" in leaderboard(swept)
+    place = swept / "results" / "s"
+    assert {path.name for path in place.glob("leaderboard*.png")} == {"leaderboard.png", "leaderboard-sweep.png"}
 
 
-def test_a_format_prints_the_table_and_nothing_else(folder):
-    markdown = leaderboard(folder, "--format", "md", "--metric", "mig").splitlines()
+def test_a_format_prints_the_table_and_nothing_else(swept):
+    markdown = leaderboard(swept, "--format", "md", "--metric", "mig").splitlines()
     assert markdown[:4] == ["**tiny**", "", "| model | mig ↑ |", "| --- | ---: |"]
     assert {line.split(" | ")[0] for line in markdown[4:6]} == {"| beta-vae(beta=1)", "| beta-vae(beta=4)"}
-    latex = leaderboard(folder, "--format", "latex", "--columns", "mean,seeds")
+    latex = leaderboard(swept, "--format", "latex", "--columns", "mean,seeds")
     assert latex.startswith(r"\begin{table}")
     assert r"\multicolumn{2}{c}{mig $\uparrow$}" in latex
-    table = pd.read_csv(io.StringIO(leaderboard(folder, "--format", "csv", "--columns", "model,metric,mean")))
+    table = pd.read_csv(io.StringIO(leaderboard(swept, "--format", "csv", "--columns", "model,metric,mean")))
     assert list(table.columns) == ["model", "metric", "mean"]
     assert set(table["metric"]) == {"mig", "sap"}
 
 
-def test_the_files_name_is_its_format(folder, tmp_path):
+def test_the_files_name_is_its_format(swept, tmp_path):
     for name, begin in (("t.md", "**tiny**"), ("t.tex", r"\begin{table}")):
-        assert leaderboard(folder, "--out", tmp_path / name) == f"table  {tmp_path / name}\n"
+        assert leaderboard(swept, "--out", tmp_path / name) == f"table  {tmp_path / name}\n"
         assert (tmp_path / name).read_text().startswith(begin)
-    leaderboard(folder, "--format", "latex", "--out", tmp_path / "t.inc")
+    leaderboard(swept, "--format", "latex", "--out", tmp_path / "t.inc")
     assert (tmp_path / "t.inc").read_text() == (tmp_path / "t.tex").read_text()
-    shown = leaderboard(folder, "--out", tmp_path / "p.svg").splitlines()
+    shown = leaderboard(swept, "--out", tmp_path / "p.svg").splitlines()
     assert shown == [f"picture  {tmp_path / 'p.svg'}", f"picture  {tmp_path / 'p-sweep.svg'}"]
 
 
-def test_a_csv_of_some_scores_leaves_the_studys_own_as_it_is(folder, tmp_path):
-    leaderboard(folder)
-    whole = (folder / "results/s/leaderboard.csv").read_bytes()
-    leaderboard(folder, "--out", tmp_path / "t.csv", "--metric", "sap")
+def test_a_csv_of_some_scores_leaves_the_studys_own_as_it_is(swept, tmp_path):
+    leaderboard(swept)
+    whole = (swept / "results/s/leaderboard.csv").read_bytes()
+    leaderboard(swept, "--out", tmp_path / "t.csv", "--metric", "sap")
     assert set(pd.read_csv(tmp_path / "t.csv")["metric"]) == {"sap"}
     assert set(pd.read_csv(tmp_path / "t-scores.csv")["metric"]) == {"sap"}
-    shown = leaderboard(folder, "--metric", "sap/robust")
+    shown = leaderboard(swept, "--metric", "sap/robust")
     assert "sap · robust" in shown
     assert "mig" not in shown
-    assert (folder / "results/s/leaderboard.csv").read_bytes() == whole
+    assert (swept / "results/s/leaderboard.csv").read_bytes() == whole
 
 
 @pytest.mark.parametrize(
@@ -77,8 +65,8 @@ def test_a_csv_of_some_scores_leaves_the_studys_own_as_it_is(folder, tmp_path):
         (["--metric", "mgi"], "unknown score of the leaderboard: 'mgi'. Did you mean 'mig'?"),
     ],
 )
-def test_mistakes_are_sentences_and_write_nothing(folder, words, sentence):
-    done = call_command(folder, "leaderboard", "s", *words)
+def test_mistakes_are_sentences_and_write_nothing(swept, words, sentence):
+    done = call_command(swept, "leaderboard", "s", *words)
     assert done.returncode == 2
     assert sentence in " ".join(done.stderr.split())
-    assert not list(folder.glob("t.*"))
+    assert not list(swept.glob("t.*"))
