@@ -30,13 +30,18 @@ SAMPLING = "sampling: the metric's own standard deviation on one encoder, apart 
 
 
 def write_csv(table: pd.DataFrame, path: Path, digits: int | None = 6) -> None:
-    """Write a table: comma-separated, a full stop for decimals, no index, empty cells for no value.
+    """Write a table as `csv_text` has it."""
+    write_file(path, csv_text(table, digits))
+
+
+def csv_text(table: pd.DataFrame, digits: int | None = 6) -> str:
+    """A table: comma-separated, a full stop for decimals, no index, empty cells for no value.
 
     Numbers have `digits` significant digits; or, where that is None, as many as give the same float64 when read.
     """
     buffer = io.StringIO()
     table.to_csv(buffer, index=False, lineterminator="\n", float_format=None if digits is None else f"%.{digits}g")
-    write_file(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def rich_tables(table: pd.DataFrame, width: int = 100) -> Iterable[Table]:

@@ -88,6 +88,19 @@ PARTS = {
             "disentangle_bench.errors.UserError",
         ),
     ),
+    "figures": Part(
+        "Figures",
+        "Plots of the tables that a study's CSV files hold, for a paper; and performance profiles.",
+        (
+            "disentangle_bench.boards.picture.leaderboard_figure",
+            "disentangle_bench.boards.swept.swept_figure",
+            "disentangle_bench.boards.curves.study_figure",
+            "disentangle_bench.pictures.paper.write_figure",
+            "disentangle_bench.boards.profiles.performance_profile",
+            "disentangle_bench.boards.profiles.probability_of_improvement",
+            "disentangle_bench.boards.profiles.Estimate",
+        ),
+    ),
     "oracles": Part(
         "Oracle codes",
         "Codes with a known relation to the factors, and so with a known score: to try a metric on.",
