@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from disentangle_bench.errors import UserError
+
+FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # how text begins that a spreadsheet runs
+NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 
 def make_folder(folder: Path) -> None:
@@ -40,3 +44,12 @@ def write_file(path: Path, content: str | bytes, durable: bool = True) -> None:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def inert(text: str) -> str:
+    """Text for a cell of a CSV that a spreadsheet shows and never runs: `=cmd` becomes `'=cmd`, a number stays.
+
+    A name comes from whoever wrote the record. Spreadsheets take text that begins with one of = + - @ for a formula,
+    quoted or not, and an apostrophe before it for "this is text".
+    """
+    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text

@@ -11,7 +11,7 @@ import pandas as pd
 from rich.table import Table
 
 from disentangle_bench.boards.leaderboard import NUMERICS, TOO_FEW
-from disentangle_bench.files import write_file
+from disentangle_bench.files import inert, write_file
 from disentangle_bench.trials.sweep import variant_of
 
 SHOWN = ["rank", "model", "codes from", "mean ± sd", "95 % interval", "sampling", "seeds", "published"]
@@ -30,13 +30,23 @@ SAMPLING = "sampling: the metric's own standard deviation on one encoder, apart 
 
 
 def write_csv(table: pd.DataFrame, path: Path, digits: int | None = 6) -> None:
-    """Write a table: comma-separated, a full stop for decimals, no index, empty cells for no value.
+    """Write a table as `csv_text` has it."""
+    write_file(path, csv_text(table, digits))
 
-    Numbers have `digits` significant digits; or, where that is None, as many as give the same float64 when read.
+
+def csv_text(table: pd.DataFrame, digits: int | None = 6) -> str:
+    """A table as CSV: comma-separated, a full stop for decimals, no index, empty cells for no value.
+
+    Numbers have `digits` significant digits; or, where that is None, as many as give the same float64 when read. Text
+    that a spreadsheet would run is `inert`.
     """
+    words = [column for column in table if not pd.api.types.is_numeric_dtype(table[column])]
+    safe = table.assign(**{column: [inert(v) if isinstance(v, str) else v for v in table[column]] for column in words})
     buffer = io.StringIO()
-    table.to_csv(buffer, index=False, lineterminator="\n", float_format=None if digits is None else f"%.{digits}g")
-    write_file(path, buffer.getvalue())
+    safe.rename(columns=inert).to_csv(
+        buffer, index=False, lineterminator="\n", float_format=None if digits is None else f"%.{digits}g"
+    )
+    return buffer.getvalue()
 
 
 def rich_tables(table: pd.DataFrame, width: int = 100) -> Iterable[Table]:

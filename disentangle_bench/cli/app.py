@@ -14,6 +14,7 @@ from disentangle_bench.cli.datasets import datasets_app
 from disentangle_bench.cli.loudness import Quiet, Verbose, with_loudness
 from disentangle_bench.cli.presets import presets
 from disentangle_bench.cli.registry import check, metrics, models
+from disentangle_bench.cli.report import report
 from disentangle_bench.cli.run import run
 from disentangle_bench.cli.studies import leaderboard, status
 from disentangle_bench.cli.trials import score, traverse
@@ -30,6 +31,7 @@ EXAMPLES = {
     status: "status   ·   status quickstart",
     leaderboard: "leaderboard quickstart",
     compare: "compare quickstart --metric factor-vae --models ib-gan,beta-vae",
+    report: "report quickstart",
     score: "score 3f9a --metric mig --metric dci   ·   score --codes my_codes.npz",
     traverse: "traverse 3f9a --out traversal.png",
     why: "why 3f9a",
@@ -39,7 +41,7 @@ EXAMPLES = {
     presets: "presets   ·   presets quickstart > my_study.yaml",
 }
 GROUPS = {
-    STUDIES: (run, tune, status, leaderboard, compare),
+    STUDIES: (run, tune, status, leaderboard, compare, report),
     TRIALS: (score, traverse, why),
     REGISTERED: (presets, models, metrics, check),
 }

@@ -1,0 +1,139 @@
+"""Pictures within a page: scaled until they fit a share of its size, and as text that needs no other file."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+
+from disentangle_bench.boards.picture import draw_panel
+from disentangle_bench.boards.report import KINDS, Contents
+from disentangle_bench.boards.report_tables import SCORE, Board
+from disentangle_bench.display import Bar
+
+MOST = 12_000_000  # bytes of all pictures of trials together: 16 MB as base64, which leaves 4 MB of 20 for the rest
+LARGEST = 150_000  # bytes of one, however few there are
+SIDES = (1000, 800, 640, 520, 420, 320, 240, 160, 100)  # pixels; the first that fits is taken, or the last
+QUALITY = 80  # of JPEG
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in a page: its address, which holds it all; its size in pixels; what it shows, in words."""
+
+    uri: str
+    width: int
+    height: int
+    alt: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The pictures of one model on one dataset: by kind, each seed's."""
+
+    title: str
+    kinds: dict[str, list[tuple[int, Picture]]]
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """An address that is the content itself."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def share(count: int) -> int:
+    """The bytes that each of so many pictures may take."""
+    return min(LARGEST, MOST // max(1, count))
+
+
+def scaled(path: Path, most: int, alt: str) -> Picture | None:
+    """A picture file in no more than `most` bytes, unless it is the smallest side's; None where it is no picture.
+
+    A small file is taken as it is; else the largest side of `SIDES` that fits, as JPEG.
+    """
+    content = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.format == "PNG" and len(content) <= most and max(image.size) <= SIDES[0]:
+                return Picture(data_uri(content, "image/png"), *image.size, alt)
+            whole = image.convert("RGB")
+    except (UnidentifiedImageError, OSError):  # cut off, or something else under this name
+        return None
+    for side in SIDES:
+        small = whole.copy()
+        small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        buffer = io.BytesIO()
+        small.save(buffer, format="JPEG", quality=QUALITY, optimize=True)
+        if buffer.tell() <= most:
+            break
+    return Picture(data_uri(buffer.getvalue(), "image/jpeg"), *small.size, alt)
+
+
+def drawing(draw: Callable[[], Any], alt: str) -> Picture:
+    """A figure of matplotlib as SVG; names in it are text, and no formula."""
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report", "text.parse_math": False}):
+        figure = draw()
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    width, height = figure.get_size_inches() * 96  # pixels of CSS
+    return Picture(data_uri(buffer.getvalue(), "image/svg+xml"), round(width), round(height), alt)
+
+
+def plots(found: Sequence[Board], seeds: pd.DataFrame) -> Iterator[Picture | None]:
+    """Each board's seeds, means and intervals, drawn; None where there is no score."""
+    with Bar("interval plots") as progress:
+        for done, board in enumerate(found, start=1):
+            yield plot(board, seeds)
+            progress(done, len(found))
+
+
+def plot(board: Board, seeds: pd.DataFrame) -> Picture | None:
+    """One board's seeds, means and intervals; None where there is no score."""
+    shown = board.rows[(board.rows["kind"] == "model") & board.rows["mean"].notna()]
+    if shown.empty:
+        return None
+    first = board.rows.iloc[0]
+    of_board = (seeds[SCORE] == [first[name] for name in SCORE]).all(axis=1) & seeds["value"].notna()
+
+    def draw() -> Any:
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(5.2, 1.1 + 0.3 * len(shown)), layout="constrained")
+        axis = figure.subplots()
+        draw_panel(axis, shown.iloc[::-1], seeds[of_board])  # the best on top
+        axis.set_title("")
+        return figure
+
+    ends = [f"{end} {first[end]:.3f}, {how}" for end, how in (("floor", "dashed"), ("ceiling", "dotted"))
+            if pd.notna(first[end])]  # fmt: skip
+    alt = f"{board.score} on {board.dataset}: {len(shown)} models, seeds as small dots, means as large ones, 95 % "
+    return drawing(draw, alt + "; ".join(["intervals as whiskers", *ends]) + ". The table beside has the numbers.")
+
+
+def galleries(contents: Contents) -> list[Gallery]:
+    """Each trial's pictures, scaled to fit together."""
+    most, done, found = share(len(contents.pictures)), 0, []
+    with Bar("pictures") as progress:
+        for (dataset, label), trials in contents.study.cells().items():
+            kinds: dict[str, list[tuple[int, Picture]]] = {}
+            for kind in KINDS:
+                for trial in trials:
+                    path = contents.pictures.get((trial.id, kind))
+                    if path is None:
+                        continue
+                    what = "what each code changes" if kind == "traversal" else "images from random codes"
+                    picture = scaled(path, most, f"{kind} of {label} on {dataset}, seed {trial.seed}: {what}")
+                    if picture is not None:
+                        kinds.setdefault(kind, []).append((trial.seed, picture))
+                    done += 1
+                    progress(done, len(contents.pictures))
+            if kinds:
+                found.append(Gallery(f"{label} on {dataset}", kinds))
+    return found
