@@ -10,8 +10,15 @@ from pathlib import Path
 
 from disentangle_bench import __version__
 from disentangle_bench.boards.report import Contents, trials_table
-from disentangle_bench.boards.report_pictures import data_uri, galleries, plots
-from disentangle_bench.boards.report_tables import boards, protocols, seed_tables, shown_by_ranks, versions
+from disentangle_bench.boards.report_pictures import curves, data_uri, galleries, plots
+from disentangle_bench.boards.report_tables import (
+    boards,
+    protocols,
+    seed_tables,
+    shown_by_ranks,
+    versions,
+    with_notes_once,
+)
 from disentangle_bench.boards.report_words import counts, failures, ground, settings
 from disentangle_bench.boards.tables import csv_text
 from disentangle_bench.files import write_file
@@ -47,7 +54,7 @@ def page(contents: Contents) -> str:
         lstrip_blocks=True,
     )  # fmt: skip
     style, script = ((TEMPLATES / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    found = list(boards(contents.table))
+    found, said_once = with_notes_once(list(boards(contents.table)))
     return environment.get_template("report.html.j2").render(
         study=contents.study,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -60,9 +67,10 @@ def page(contents: Contents) -> str:
         ground=ground(contents),
         protocols=protocols(contents.study),
         ranks=shown_by_ranks(found),
+        notes=said_once,
         boards=list(zip(found, plots(found, contents.seeds), strict=True)),
         seeds=list(seed_tables(contents.study.trials, contents.states, contents.seeds)),
-        curves=[],
+        curves=curves(contents),
         galleries=galleries(contents),
         failures=failures(contents),
         settings=settings(contents),

@@ -12,13 +12,17 @@ from typing import Any
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
+from disentangle_bench.boards.curves import model_figure, study_curves
 from disentangle_bench.boards.picture import draw_panel
 from disentangle_bench.boards.report import KINDS, Contents
 from disentangle_bench.boards.report_tables import SCORE, Board
 from disentangle_bench.display import Bar
+from disentangle_bench.pictures.paper import picture_bytes
 
-MOST = 12_000_000  # bytes of all pictures of trials together: 16 MB as base64, which leaves 4 MB of 20 for the rest
-LARGEST = 150_000  # bytes of one, however few there are
+MOST = 11_000_000  # bytes of all pictures of trials together; base64 makes 14.7 MB of them, of the page's 20
+MOST_CURVES = 2_400_000  # of all models' curves: 3.2 MB
+LARGEST = 150_000  # of one picture, however few there are
+DPI = (160, 120, 90, 70, 50)  # of curves whose SVG is too large
 SIDES = (1000, 800, 640, 520, 420, 320, 240, 160, 100)  # pixels; the first that fits is taken, or the last
 QUALITY = 80  # of JPEG
 
@@ -41,14 +45,23 @@ class Gallery:
     kinds: dict[str, list[tuple[int, Picture]]]
 
 
+@dataclass(frozen=True)
+class Curves:
+    """The curves of one model on one dataset."""
+
+    title: str
+    model: str
+    picture: Picture
+
+
 def data_uri(content: bytes, kind: str) -> str:
     """An address that is the content itself."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def share(count: int) -> int:
-    """The bytes that each of so many pictures may take."""
-    return min(LARGEST, MOST // max(1, count))
+def share(of: int, count: int) -> int:
+    """The bytes that each of so many pictures may take of what there is for all."""
+    return min(LARGEST, of // max(1, count))
 
 
 def scaled(path: Path, most: int, alt: str) -> Picture | None:
@@ -119,7 +132,7 @@ def plot(board: Board, seeds: pd.DataFrame) -> Picture | None:
 
 def galleries(contents: Contents) -> list[Gallery]:
     """Each trial's pictures, scaled to fit together."""
-    most, done, found = share(len(contents.pictures)), 0, []
+    most, done, found = share(MOST, len(contents.pictures)), 0, []
     with Bar("pictures") as progress:
         for (dataset, label), trials in contents.study.cells().items():
             kinds: dict[str, list[tuple[int, Picture]]] = {}
@@ -137,3 +150,28 @@ def galleries(contents: Contents) -> list[Gallery]:
             if kinds:
                 found.append(Gallery(f"{label} on {dataset}", kinds))
     return found
+
+
+def curves(contents: Contents) -> list[Curves]:
+    """The training curves of each model's seeds, drawn over one another."""
+    table = study_curves(contents.study.trials, contents.workspace)
+    cells = table[["dataset", "model"]].drop_duplicates().to_numpy(dtype=str).tolist()
+    most, found = share(MOST_CURVES, len(cells)), []
+    with Bar("curves") as progress:
+        for done, (dataset, model) in enumerate(cells, start=1):
+            figure = model_figure(table, dataset, model)
+            alt = f"Training curves of {model} on {dataset}, seeds over one another: losses, then what the model logs"
+            found.append(Curves(f"{model} on {dataset}", model, within(figure, most, alt)))
+            progress(done, len(cells))
+    return found
+
+
+def within(figure: Any, most: int, alt: str) -> Picture:
+    """A figure as SVG, or where that has more than `most` bytes, as the largest PNG of `DPI` that fits, or the last."""
+    width, height = (round(inches * 96) for inches in figure.get_size_inches())  # pixels of CSS
+    content, kind = picture_bytes(figure, "svg"), "image/svg+xml"
+    for dpi in DPI:
+        if len(content) <= most:
+            break
+        content, kind = picture_bytes(figure, "png", dpi), "image/png"
+    return Picture(data_uri(content, kind), width, height, alt)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -103,6 +103,17 @@ def board_table(group: pd.DataFrame, caption: str) -> Table:
     if sources:
         said.append(f"published: {'; '.join(sources)}")
     return Table(caption, columns, [c in SORTED_BY for c in columns], made, columns.index("model"), said)
+
+
+def with_notes_once(found: Sequence[Board]) -> tuple[list[Board], list[str]]:
+    """The boards without the notes that are the same below all of several, and these notes."""
+    if len(found) < 2:
+        return list(found), []
+    shared = [note for note in found[0].table.notes if all(note in board.table.notes for board in found)]
+    own = [[note for note in board.table.notes if note not in shared] for board in found]
+    return [
+        replace(board, table=replace(board.table, notes=notes)) for board, notes in zip(found, own, strict=True)
+    ], shared
 
 
 def shown_by_ranks(found: Iterable[Board]) -> Table:

@@ -58,8 +58,8 @@ def ground(contents: Contents) -> list[tuple[str, str]]:
         (
             "Ranks",
             "One more than the number of models that are significantly better, by Welch's t at "
-            f"{100 * LEVEL:.0f} % with Holm's correction over all pairs of models of the same score. Equal ranks are no "
-            "proof of equality: few seeds tell only large gaps apart.",
+            f"{100 * LEVEL:.0f} % with Holm's correction over all pairs of models of the same score. Equal ranks are "
+            "no proof of equality: few seeds tell only large gaps apart.",
         ),
         ("Floor and ceiling", ends_in_words(models)),
         ("Selection", "None: each score is of a training's last step, and no seed was left out for its score."),

@@ -40,12 +40,12 @@ def csv_text(table: pd.DataFrame, digits: int | None = 6) -> str:
     Numbers have `digits` significant digits; or, where that is None, as many as give the same float64 when read. Text
     that a spreadsheet would run is `inert`.
     """
-    words = [column for column in table if not pd.api.types.is_numeric_dtype(table[column])]
-    safe = table.assign(**{column: [inert(v) if isinstance(v, str) else v for v in table[column]] for column in words})
+    safe = table.rename(columns=inert)
+    for place, column in enumerate(safe):
+        if not pd.api.types.is_numeric_dtype(safe[column]):
+            safe.isetitem(place, [inert(value) if isinstance(value, str) else value for value in safe[column]])
     buffer = io.StringIO()
-    safe.rename(columns=inert).to_csv(
-        buffer, index=False, lineterminator="\n", float_format=None if digits is None else f"%.{digits}g"
-    )
+    safe.to_csv(buffer, index=False, lineterminator="\n", float_format=None if digits is None else f"%.{digits}g")
     return buffer.getvalue()
 
 

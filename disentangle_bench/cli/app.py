@@ -10,6 +10,7 @@ import typer
 
 from disentangle_bench import __version__
 from disentangle_bench.cli.compare import compare
+from disentangle_bench.cli.curves import curves
 from disentangle_bench.cli.datasets import datasets_app
 from disentangle_bench.cli.loudness import Quiet, Verbose, with_loudness
 from disentangle_bench.cli.presets import presets
@@ -31,6 +32,7 @@ EXAMPLES = {
     status: "status   ·   status quickstart",
     leaderboard: "leaderboard quickstart",
     compare: "compare quickstart --metric factor-vae --models ib-gan,beta-vae",
+    curves: "curves quickstart   ·   curves quickstart --metric information,kl --out information.pdf",
     report: "report quickstart",
     score: "score 3f9a --metric mig --metric dci   ·   score --codes my_codes.npz",
     traverse: "traverse 3f9a --out traversal.png",
@@ -41,7 +43,7 @@ EXAMPLES = {
     presets: "presets   ·   presets quickstart > my_study.yaml",
 }
 GROUPS = {
-    STUDIES: (run, tune, status, leaderboard, compare, report),
+    STUDIES: (run, tune, status, leaderboard, compare, curves, report),
     TRIALS: (score, traverse, why),
     REGISTERED: (presets, models, metrics, check),
 }

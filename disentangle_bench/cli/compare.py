@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from disentangle_bench.cli.options import Plugins, Results, workspace
+from disentangle_bench.cli.options import Plugins, Results, split_names, workspace
 from disentangle_bench.display import console, fitted, note
 from disentangle_bench.errors import UserError, unknown
 
@@ -41,7 +40,7 @@ def compare(
     study = read_study(place, name)
     if metric not in study.scoring.metrics:
         raise unknown(f"metric of study '{name}':", metric, study.scoring.metrics)
-    labels = split_labels(models)
+    labels = split_names(models)
     if len(labels) == 1:
         raise UserError(f"--models {models}: one model can't be compared; name two or more, separated by commas.")
     records = list(read_records(place, [trial.id for trial in study.trials]))
@@ -57,12 +56,6 @@ def compare(
     if out is not None:
         write_csv(table, out, digits=None)
         note(f"every number in full is in {out}.")
-
-
-def split_labels(text: str | None) -> list[str]:
-    """The models that --models names; a swept one has commas of its own within brackets."""
-    labels = (label.strip() for label in re.split(r",(?![^(]*\))", text or ""))
-    return list(dict.fromkeys(label for label in labels if label))
 
 
 def pairs_table(title: str, rows: Any) -> Table:

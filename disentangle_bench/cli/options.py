@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,6 +37,12 @@ def pack_size(text: str) -> int | Literal["auto"]:
     if not text.isdecimal() or int(text) < 1:
         raise UserError(f"--pack {text}: give a number of trials from 1 up, or auto.")
     return int(text)
+
+
+def split_names(text: str | None) -> list[str]:
+    """The names in an option that takes several, by commas; a swept model has commas of its own within brackets."""
+    names = (name.strip() for name in re.split(r",(?![^(]*\))", text or ""))
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def load_plugins(plugins: list[str]) -> None:
