@@ -72,6 +72,7 @@ def scaled(path: Path, most: int, alt: str) -> Picture | None:
     content = path.read_bytes()
     try:
         with Image.open(io.BytesIO(content)) as image:
+            image.load()  # a file that was cut off is found out here
             if image.format == "PNG" and len(content) <= most and max(image.size) <= SIDES[0]:
                 return Picture(data_uri(content, "image/png"), *image.size, alt)
             whole = image.convert("RGB")
@@ -168,7 +169,7 @@ def curves(contents: Contents) -> list[Curves]:
 
 def within(figure: Any, most: int, alt: str) -> Picture:
     """A figure as SVG, or where that has more than `most` bytes, as the largest PNG of `DPI` that fits, or the last."""
-    width, height = (round(inches * 96) for inches in figure.get_size_inches())  # pixels of CSS
+    width, height = (round(inches * 144) for inches in figure.get_size_inches())  # 1.5 times as large as in a paper
     content, kind = picture_bytes(figure, "svg"), "image/svg+xml"
     for dpi in DPI:
         if len(content) <= most:

@@ -17,7 +17,7 @@ from disentangle_bench.trials.spec import TrialSpec
 from disentangle_bench.trials.sweep import variant_of
 
 SCORE = ["dataset", "metric", "protocol", "key"]
-WIDEST = 8  # scores side by side in a table of single seeds: more would be cut off on paper
+WIDEST = 6  # scores side by side in a table of single seeds: more would be cut off on paper
 SORTED_BY = {
     "rank": "rank", "mean ± sd": "mean", "95 % interval": "ci95_t_low", "sampling": "sampling_sd", "seeds": "seeds",
     "published": "published",
@@ -91,13 +91,13 @@ def board_table(group: pd.DataFrame, caption: str) -> Table:
     rows = [{str(name): value for name, value in row.items()} for row in group.to_dict("records")]
     texts = [cells(row) for row in rows]
     columns = [column for column in SHOWN if column not in IF_ANY or any(text[column] for text in texts)]
-    if len({text["codes from"] for text, row in zip(texts, rows, strict=True) if row["kind"] == "model"}) == 1:
-        columns.remove("codes from")
+    columns.sort(key=lambda column: column == "codes from")  # the last: on a phone the means are seen first
     made = []
     for row, text in zip(rows, texts, strict=True):
         values = {name: row[column] for name, column in SORTED_BY.items()}
         line = [Cell(text[c], number(values[c]).value if c in SORTED_BY else text[c]) for c in columns]
-        made.append(Row(line, {"model": label(row)}, row["kind"] == "reference"))
+        reference = row["kind"] == "reference"
+        made.append(Row(line, {} if reference else {"model": label(row)}, reference))
     said = list(notes(group, columns))
     sources = [str(source) for source in group["published_source"].dropna().unique() if source]
     if sources:
@@ -118,7 +118,7 @@ def with_notes_once(found: Sequence[Board]) -> tuple[list[Board], list[str]]:
 
 def shown_by_ranks(found: Iterable[Board]) -> Table:
     """What the ranks of each score show: the best mean, and the models that are, and are not, told apart."""
-    columns = ["dataset", "score", "best mean", "rank 1: no model is significantly better", "others: some model is"]
+    columns = ["score", "best mean", "rank 1: no model is significantly better", "others: some model is"]
     rows = []
     for board in found:
         models = board.rows[(board.rows["kind"] == "model") & board.rows["mean"].notna()]
@@ -131,10 +131,10 @@ def shown_by_ranks(found: Iterable[Board]) -> Table:
             first = ", ".join(label(row) for row in ranked[ranked["rank"] == 1].to_dict("records"))
             later = ", ".join(label(row) for row in ranked[ranked["rank"] > 1].to_dict("records"))
             first, later = first or "no ranks: too few seeds", later or ("none" if first else "")
-        texts = [board.dataset, board.score, best, first, later]
-        rows.append(Row([Cell(text, text) for text in texts], {"dataset": board.dataset, "score": board.score}))
+        name = f"{board.score}, on {board.dataset}"
+        rows.append(Row([Cell(text, text) for text in (name, best, first, later)]))
     caption = "What the ranks show, score by score: Welch's t, Holm's correction over all pairs of models, 5 %"
-    return Table(caption, columns, [False] * 5, rows, 1)
+    return Table(caption, columns, [False] * 4, rows)
 
 
 def seed_tables(trials: Sequence[TrialSpec], states: Mapping[str, State], seeds: pd.DataFrame) -> Iterator[Table]:
@@ -148,7 +148,8 @@ def seed_tables(trials: Sequence[TrialSpec], states: Mapping[str, State], seeds:
         of_dataset = [trial for trial in trials if trial.dataset == dataset]
         ids = {trial.id for trial in of_dataset}
         scores = list(dict.fromkeys(score for id, score in values if id in ids))
-        parts = [scores[i : i + WIDEST] for i in range(0, len(scores), WIDEST)] or [[]]
+        each = -(-len(scores) // max(1, -(-len(scores) // WIDEST)))  # of 7, four and three: not six and one
+        parts = [scores[i : i + each] for i in range(0, len(scores), each or 1)] or [[]]
         for part, shown in enumerate(parts, start=1):
             more = f" ({part} of {len(parts)})" if len(parts) > 1 else ""
             yield seed_table(f"Single seeds on {dataset}{more}", of_dataset, states, shown, values)

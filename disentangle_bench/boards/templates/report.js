@@ -35,15 +35,15 @@ function sorted(rows, column, numeric, sign) {
   return keyed.map((each) => each.row);
 }
 
-// A bar above a section: a text to look for, and a choice for each facet that has several values there.
+// A bar above a section: a choice for each facet that has several values there, and a text to look for.
 function filterable(section) {
   const blocks = [...section.querySelectorAll("[data-block]")];
-  if (blocks.length === 0) return;
   const bar = document.createElement("form");
   bar.className = "filters";
   bar.addEventListener("submit", (event) => event.preventDefault());
-  const search = labelled(bar, section.dataset.search, document.createElement("input"));
+  const search = document.createElement("input");
   search.type = "search";
+  if (section.dataset.search) labelled(bar, section.dataset.search, search);
   const choices = section.dataset.filterable.split(" ").map((facet) => {
     const values = new Set();
     for (const each of section.querySelectorAll(`[data-${facet}]`)) values.add(each.dataset[facet]);
@@ -52,27 +52,24 @@ function filterable(section) {
     select.append(new Option("all", ""), ...[...values].map((value) => new Option(value, value)));
     return { facet, select: labelled(bar, facet[0].toUpperCase() + facet.slice(1), select) };
   }).filter((choice) => choice !== null);
+  if (blocks.length === 0 || bar.childElementCount === 0) return;
   const said = document.createElement("output");
-  said.setAttribute("role", "status");
   bar.append(said);
   section.querySelector("h2").after(bar);
 
-  const unit = section.querySelector("tbody") ? "rows" : "shown";
+  const unit = section.querySelector("tbody") ? "rows" : "models";
   const apply = () => {
     const text = search.value.trim().toLowerCase();
-    const fits = (element, block) => choices.every(({ facet, select }) =>
-      select.value === "" || (element.dataset[facet] ?? block.dataset[facet]) === select.value);
     let seen = 0, all = 0;
     for (const block of blocks) {
       const rows = [...block.querySelectorAll("tbody tr:not(.reference)")];
       const items = rows.length > 0 ? rows : [block];
       let kept = 0;
       for (const item of items) {
-        const inText = (item === block ? item.dataset.model : item.dataset.model && section.dataset.search === "Model"
-          ? item.dataset.model : item.textContent).toLowerCase().includes(text);
-        const show = inText && fits(item, block);
-        item.hidden = !show;
-        kept += show;
+        const chosen = choices.every(({ facet, select }) =>
+          select.value === "" || (item.dataset[facet] ?? block.dataset[facet]) === select.value);
+        item.hidden = !(chosen && item.textContent.toLowerCase().includes(text));
+        kept += !item.hidden;
       }
       block.hidden = kept === 0;
       seen += kept;
