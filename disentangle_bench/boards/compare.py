@@ -50,16 +50,9 @@ def comparison(
     observed, at spreads as observed, by Welch's test at 5 % in 80 of 100 studies; none where it takes over 10,000.
     seeds, failures: how many have a score, and how many crashed or diverged, which are in no other number.
     """
-    frame = scores_frame(records, facts)
+    frame = labelled_scores(records, facts, models)
     if frame.empty:
         return pd.DataFrame(columns=COLUMNS)
-    frame["label"] = [
-        model + variant_of(configuration)
-        for model, configuration in zip(frame["model"], frame["configuration"], strict=True)
-    ]
-    for label in models:
-        if label not in set(frame["label"]):
-            raise unknown("model of the study's records:", label, frame["label"].unique())
     tables = []
     for _, group in frame.groupby(TABLE, sort=False):
         fact = facts[group["metric"].iloc[0]]
@@ -69,12 +62,31 @@ def comparison(
     return pd.concat(tables, ignore_index=True).reindex(columns=COLUMNS).astype(dict.fromkeys(COUNTS, "Int64"))
 
 
+def labelled_scores(records: Iterable[Record], facts: Mapping[str, MetricFacts], models: Sequence[str]) -> pd.DataFrame:
+    """The single seeds of `scores_frame` with each model's `label`; `UserError` where a label of `models` is none's."""
+    frame = scores_frame(records, facts)
+    if frame.empty:
+        return frame
+    frame["label"] = [
+        model + variant_of(configuration)
+        for model, configuration in zip(frame["model"], frame["configuration"], strict=True)
+    ]
+    for label in models:
+        if label not in set(frame["label"]):
+            raise unknown("model of the study's records:", label, frame["label"].unique())
+    return frame
+
+
+def samples_of(group: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The scores (n,) of each model's finished seeds, by its label, among rows of one score on one dataset."""
+    values = group["value"].where(group["status"] == "finished").to_numpy(dtype=np.float64, na_value=np.nan)
+    return {str(label): present(values[rows]) for label, rows in group.groupby("label").indices.items()}
+
+
 def pairs_of(group: pd.DataFrame, higher: bool, models: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
     """The pairs of models of one dataset, metric, protocol and key, and their p values adjusted."""
-    done = group["status"] == "finished"
-    values = group["value"].where(done).to_numpy(dtype=np.float64, na_value=np.nan)
-    samples = {str(label): present(values[rows]) for label, rows in group.groupby("label").indices.items()}
-    failures = group.loc[~done, "label"].value_counts()
+    samples = samples_of(group)
+    failures = group.loc[group["status"] != "finished", "label"].value_counts()
     labels = list(models) or sorted(samples, key=lambda label: order(samples[label], higher))
     rows: list[dict[str, Any]] = []
     for a, b in itertools.combinations([label for label in labels if label in samples], 2):

@@ -30,8 +30,8 @@ PANELS = {  # of curves that share an axis: how people write it
     "kl": "KL by dimension (nats)",
 }
 LABELS = {
-    "information_lower": "lower $I^L$",
-    "information_upper": "upper $I^U$",
+    "information_lower": "lower Iᴸ",
+    "information_upper": "upper Iᵁ",
     "entropy_z": "entropy of z (nats)",
     "distortion_z": "distortion of z (nats)",
     "reconstruction": "reconstruction (nats)",
@@ -147,7 +147,7 @@ def study_figure(curves: pd.DataFrame) -> Any:
         parts = figure.subfigures(len(cells), 1, height_ratios=heights, squeeze=False).ravel()
         for part, (title, cell, names) in zip(parts, cells, strict=True):
             draw_model(part, cell, names, columns)
-            part.suptitle(title, x=0.01, ha="left", fontweight="bold", parse_math=False)  # a name may have a $
+            part.suptitle(title, x=0.01, ha="left", fontweight="bold")
         parts[-1].supxlabel(READING, fontsize=STYLE["legend.fontsize"])
     return figure
 
@@ -184,9 +184,10 @@ def draw_model(figure: Any, curves: pd.DataFrame, names: list[str], columns: int
     of_panel = curves["curve"].map(panel_of)
     for axis, name in zip(axes, names, strict=False):
         draw_panel(axis, curves[of_panel == name])
-        axis.set_title(title_of(name), parse_math=False)
+        axis.set_title(title_of(name))
         axis.set_xlabel("training step")
         axis.xaxis.set_major_formatter(thousands())
+        axis.ticklabel_format(axis="y", scilimits=(-3, 4))
         axis.grid(True)
     for axis in axes[len(names) :]:
         axis.set_visible(False)

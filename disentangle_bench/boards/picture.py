@@ -2,47 +2,60 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from disentangle_bench.pictures.tiles import write_png
+from disentangle_bench.pictures.paper import BLUE, COLUMN, GREEN, PAGE, VERMILION, paper_figure, paper_style
 from disentangle_bench.trials.sweep import variant_of
 
 PANELS_A_ROW = 3
-MODEL, FLOOR, CEILING = "#0072B2", "#D55E00", "#009E73"  # Okabe & Ito's, told apart by every eye
+ROW, FRAME, LEGEND = 0.42, 1.9, 0.9  # cm: a model's row, a panel's title and axis, the legend
 PANEL = ["dataset", "metric", "protocol", "key"]
+ENDS = (("floor", VERMILION, "--"), ("ceiling", GREEN, ":"))
 
 
-def write_picture(table: pd.DataFrame, seeds: pd.DataFrame, path: Path) -> bool:
-    """One panel a score: each model's seeds as small dots, their mean as a large one, its 95 % interval as whiskers
-    where the leaderboard gives one, and the score's floor and ceiling.
+def leaderboard_figure(table: pd.DataFrame, seeds: pd.DataFrame) -> Any:
+    """A matplotlib figure, one panel a score: each model's seeds as small dots, their mean as a large one, its 95 %
+    interval as whiskers where the leaderboard gives one, and the score's floor and ceiling.
 
-    seeds: the table of single seeds that belongs to the leaderboard. Returns whether there was anything to draw.
+    8 cm wide for one score, 17 cm for several. seeds: the table of single seeds that belongs to the leaderboard. None
+    where there is nothing to draw.
     """
-    from matplotlib.figure import Figure
-
     shown = table[(table["kind"] == "model") & table["mean"].notna()]
     panels = list(shown.groupby(PANEL, sort=False))
     if not panels:
-        return False
+        return None
     columns = min(PANELS_A_ROW, len(panels))
     rows = -(-len(panels) // columns)
     most = max(len(group) for _, group in panels)
-    figure = Figure(figsize=(4.2 * columns, rows * (1.3 + 0.3 * most)), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis, (names, group) in zip(axes, panels, strict=False):
-        of_panel = (seeds[PANEL] == list(names)).all(axis=1) & seeds["value"].notna()
-        draw_panel(axis, group.iloc[::-1], seeds[of_panel])  # the best on top
-    for axis in axes[len(panels) :]:
-        axis.set_visible(False)
+    with paper_style():
+        figure = paper_figure(COLUMN if columns == 1 else PAGE, rows * (FRAME + ROW * most) + LEGEND)
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axis, (names, group) in zip(axes, panels, strict=False):
+            draw_panel(axis, group.iloc[::-1], of_panel(seeds, names))  # the best on top
+        for axis in axes[len(panels) :]:
+            axis.set_visible(False)
+        legend_below(figure, axes[: len(panels)], 3 if columns == 1 else 5)
+    return figure
+
+
+def of_panel(seeds: pd.DataFrame, names: Any) -> pd.DataFrame:
+    """The rows of single seeds that have a value of this score; `names` are `PANEL`'s."""
+    return seeds[(seeds[PANEL] == list(names)).all(axis=1) & seeds["value"].notna()]
+
+
+def legend_below(figure: Any, axes: Any, columns: int) -> None:
+    """One legend of all that some panels show, below them."""
     legend: dict[str, Any] = {}
-    for axis in axes[: len(panels)]:
+    for axis in axes:
         legend |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
-    write_png(figure, path, dpi=110)
-    return True
+    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=columns)
+
+
+def title_of(row: pd.Series) -> str:
+    """What stands above a panel of one score."""
+    return f"{row['metric']} · {row['protocol']}" + ("" if row["key"] == "score" else f"\n{row['key']}")
 
 
 def draw_panel(axis: Any, group: pd.DataFrame, seeds: pd.DataFrame) -> None:
@@ -50,20 +63,19 @@ def draw_panel(axis: Any, group: pd.DataFrame, seeds: pd.DataFrame) -> None:
     for place, (_, row) in enumerate(group.iterrows()):
         same = (seeds["model"] == row["model"]) & (seeds["configuration"] == row["configuration"])
         values = seeds.loc[same, "value"]
-        axis.scatter(values, [place] * len(values), s=12, color=MODEL, alpha=0.35, linewidths=0, label="one seed")
+        axis.scatter(values, [place - 0.25] * len(values), s=7, color=BLUE, alpha=0.35, linewidths=0, label="one seed")
         if pd.notna(row["ci95_t_low"]):
             ends = [[row["mean"] - row["ci95_t_low"]], [row["ci95_t_high"] - row["mean"]]]
-            axis.errorbar(row["mean"], place, xerr=ends, fmt="none", color=MODEL, capsize=3, label="95 % interval")
-        axis.scatter(row["mean"], place, s=30, color=MODEL, zorder=3, label="mean of the seeds")
-    for end, colour, style in (("floor", FLOOR, "--"), ("ceiling", CEILING, ":")):
+            axis.errorbar(row["mean"], place, xerr=ends, fmt="none", color=BLUE, capsize=2, label="95 % interval")
+        axis.scatter(row["mean"], place, s=16, color=BLUE, zorder=3, linewidths=0, label="mean of the seeds")
+    for end, colour, style in ENDS:
         known = group[end].dropna()
         if len(known):
             axis.axvline(known.iloc[0], color=colour, linestyle=style, label=end)
     first = group.iloc[0]
     labels = [f"{row['model']}{variant_of(str(row['configuration']))}" for _, row in group.iterrows()]
     axis.set_yticks(range(len(group)), labels)
-    title = f"{first['metric']} · {first['protocol']}" + ("" if first["key"] == "score" else f" · {first['key']}")
-    axis.set_title(title, fontsize=10)
-    axis.set_xlabel(f"score on {first['dataset']}, {first['better']} is better", fontsize=9)
-    axis.grid(axis="x", alpha=0.3)
-    axis.margins(y=0.15)
+    axis.set_ylim(-0.8, len(group) - 0.4)
+    axis.set_title(title_of(first))
+    axis.set_xlabel(f"score on {first['dataset']},\n{first['better']} is better")
+    axis.grid(True, axis="x")

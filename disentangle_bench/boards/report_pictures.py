@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,16 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
 from disentangle_bench.boards.curves import model_figure, study_curves
-from disentangle_bench.boards.picture import draw_panel
+from disentangle_bench.boards.picture import FRAME, PANEL, ROW, draw_panel, of_panel
 from disentangle_bench.boards.report import KINDS, Contents
-from disentangle_bench.boards.report_tables import SCORE, Board
+from disentangle_bench.boards.report_tables import Board
 from disentangle_bench.display import Bar
-from disentangle_bench.pictures.paper import picture_bytes
+from disentangle_bench.pictures.paper import paper_figure, paper_style, picture_bytes
 
 MOST = 11_000_000  # bytes of all pictures of trials together; base64 makes 14.7 MB of them, of the page's 20
 MOST_CURVES = 2_400_000  # of all models' curves: 3.2 MB
 LARGEST = 150_000  # of one picture, however few there are
+PLOT = 9.0  # cm: an interval plot, beside its table
 DPI = (160, 120, 90, 70, 50)  # of curves whose SVG is too large
 SIDES = (1000, 800, 640, 520, 420, 320, 240, 160, 100)  # pixels; the first that fits is taken, or the last
 QUALITY = 80  # of JPEG
@@ -88,18 +89,6 @@ def scaled(path: Path, most: int, alt: str) -> Picture | None:
     return Picture(data_uri(buffer.getvalue(), "image/jpeg"), *small.size, alt)
 
 
-def drawing(draw: Callable[[], Any], alt: str) -> Picture:
-    """A figure of matplotlib as SVG; names in it are text, and no formula."""
-    import matplotlib
-
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report", "text.parse_math": False}):
-        figure = draw()
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    width, height = figure.get_size_inches() * 96  # pixels of CSS
-    return Picture(data_uri(buffer.getvalue(), "image/svg+xml"), round(width), round(height), alt)
-
-
 def plots(found: Sequence[Board], seeds: pd.DataFrame) -> Iterator[Picture | None]:
     """Each board's seeds, means and intervals, drawn; None where there is no score."""
     with Bar("interval plots") as progress:
@@ -114,21 +103,16 @@ def plot(board: Board, seeds: pd.DataFrame) -> Picture | None:
     if shown.empty:
         return None
     first = board.rows.iloc[0]
-    of_board = (seeds[SCORE] == [first[name] for name in SCORE]).all(axis=1) & seeds["value"].notna()
-
-    def draw() -> Any:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(5.2, 1.1 + 0.3 * len(shown)), layout="constrained")
+    with paper_style():
+        figure = paper_figure(PLOT, FRAME + ROW * len(shown))
         axis = figure.subplots()
-        draw_panel(axis, shown.iloc[::-1], seeds[of_board])  # the best on top
-        axis.set_title("")
-        return figure
-
+        draw_panel(axis, shown.iloc[::-1], of_panel(seeds, [first[name] for name in PANEL]))  # the best on top
+        axis.set_title("")  # the page has it above
     ends = [f"{end} {first[end]:.3f}, {how}" for end, how in (("floor", "dashed"), ("ceiling", "dotted"))
             if pd.notna(first[end])]  # fmt: skip
-    alt = f"{board.score} on {board.dataset}: {len(shown)} models, seeds as small dots, means as large ones, 95 % "
-    return drawing(draw, alt + "; ".join(["intervals as whiskers", *ends]) + ". The table beside has the numbers.")
+    shows = ["seeds as small dots", "means as large ones", "95 % intervals as whiskers", *ends]
+    alt = f"{board.score} on {board.dataset}, {len(shown)} models: {'; '.join(shows)}. The table has the numbers."
+    return within(figure, LARGEST, alt)
 
 
 def galleries(contents: Contents) -> list[Gallery]:

@@ -35,7 +35,7 @@ def write_csv(table: pd.DataFrame, path: Path, digits: int | None = 6) -> None:
 
 
 def csv_text(table: pd.DataFrame, digits: int | None = 6) -> str:
-    """A table as CSV: comma-separated, a full stop for decimals, no index, empty cells for no value.
+    """A table: comma-separated, a full stop for decimals, no index, empty cells for no value.
 
     Numbers have `digits` significant digits; or, where that is None, as many as give the same float64 when read. Text
     that a spreadsheet would run is `inert`.

@@ -12,12 +12,13 @@ from disentangle_bench import __version__
 from disentangle_bench.cli.compare import compare
 from disentangle_bench.cli.curves import curves
 from disentangle_bench.cli.datasets import datasets_app
+from disentangle_bench.cli.leaderboard import leaderboard
 from disentangle_bench.cli.loudness import Quiet, Verbose, with_loudness
 from disentangle_bench.cli.presets import presets
 from disentangle_bench.cli.registry import check, metrics, models
 from disentangle_bench.cli.report import report
 from disentangle_bench.cli.run import run
-from disentangle_bench.cli.studies import leaderboard, status
+from disentangle_bench.cli.studies import status
 from disentangle_bench.cli.trials import score, traverse
 from disentangle_bench.cli.tune import tune
 from disentangle_bench.cli.why import why
@@ -30,8 +31,8 @@ EXAMPLES = {
     run: "run quickstart   ·   run --models ib-gan,beta-vae --dataset dsprites-circular --seeds 0-4",
     tune: "tune beta-vae --dataset dsprites-circular --samples 6 --set steps=500",
     status: "status   ·   status quickstart",
-    leaderboard: "leaderboard quickstart",
-    compare: "compare quickstart --metric factor-vae --models ib-gan,beta-vae",
+    leaderboard: "leaderboard quickstart   ·   leaderboard quickstart --format latex --metric factor-vae/robust,mig",
+    compare: "compare quickstart --metric factor-vae --models ib-gan,gan   ·   … --out profiles.pdf",
     curves: "curves quickstart   ·   curves quickstart --metric information,kl --out information.pdf",
     report: "report quickstart",
     score: "score 3f9a --metric mig --metric dci   ·   score --codes my_codes.npz",

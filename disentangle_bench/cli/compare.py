@@ -20,7 +20,13 @@ def compare(
     models: Annotated[
         str | None, typer.Option(help="Models to compare, separated by commas (default: all of the study's).")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="A CSV file to write, with every number in full.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file to write: every number in full, .csv; or performance profiles and probabilities of "
+            "improvement, .png, .svg or .pdf."
+        ),
+    ] = None,
     results: Results = None,
     plugin: Plugins = [],  # noqa: B006
 ) -> None:
@@ -30,9 +36,11 @@ def compare(
     """
     import numpy as np
 
-    from disentangle_bench.boards.compare import comparison, each_table
+    from disentangle_bench.boards.compare import comparison, each_table, labelled_scores
+    from disentangle_bench.boards.profile_figure import compared_scores, profile_figure
     from disentangle_bench.boards.study_leaderboard import facts_of
     from disentangle_bench.boards.tables import write_csv
+    from disentangle_bench.pictures.paper import SUFFIXES, write_figure
     from disentangle_bench.studies.study import read_study
     from disentangle_bench.trials.records import read_records
 
@@ -53,7 +61,11 @@ def compare(
         console().print(shown)
         for line in below(rows, [str(column.header) for column in shown.columns]):
             console().print(textwrap.fill(line, 100), markup=False)
-    if out is not None:
+    if out is not None and out.suffix.lower() in SUFFIXES:
+        frame = labelled_scores(records, facts, labels)
+        write_figure(profile_figure(compared_scores(frame, facts, labels), np.random.default_rng(0)), out)
+        note(f"performance profiles and probabilities of improvement are in {out}.")
+    elif out is not None:
         write_csv(table, out, digits=None)
         note(f"every number in full is in {out}.")
 

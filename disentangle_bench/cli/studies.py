@@ -1,8 +1,9 @@
-"""`disentangle-bench status` and `leaderboard`: what became of a study, and its tables."""
+"""`disentangle-bench status`: what became of a study; and its tables, as `run` and `leaderboard` show them."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from rich.table import Table
 
 from disentangle_bench import datasets
-from disentangle_bench.cli.options import Data, OldCsv, Plugins, Results, workspace
+from disentangle_bench.cli.options import Data, Plugins, Results, workspace
 from disentangle_bench.display import Bar, console
 from disentangle_bench.errors import UserError
 
@@ -97,47 +98,40 @@ def show_study(place: Any, name: str) -> None:
         console().print(line, markup=False)
 
 
-def leaderboard(
-    name: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")],
-    out: Annotated[
-        Path | None, typer.Option(help="The CSV file to write (default: the study's leaderboard.csv).")
-    ] = None,
-    csv: OldCsv = None,
-    results: Results = None,
-    data_root: Data = None,
-    plugin: Plugins = [],  # noqa: B006
-) -> None:
-    """Make a study's leaderboard again from its records."""
-    from disentangle_bench.studies.study import read_study
-
-    place = workspace(results, data_root, plugin)
-    study = read_study(place, name)
-    if not any(place.record(trial.id).exists() for trial in study.trials):
-        raise UserError(f"study '{name}' has no records under {place.results / 'runs'} yet; run it first.")
-    show_leaderboard(study, place, study_data(study, place), out or csv)
-
-
 def study_data(study: Any, place: Any) -> dict[str, Any]:
     """The datasets of all of a study's cells."""
     return {dataset: datasets.load(dataset, place.data) for dataset, _ in study.cells()}
 
 
-def show_leaderboard(study: Any, place: Any, data: Any, path: Path | None = None) -> None:
+def show_leaderboard(study: Any, place: Any, data: Any) -> None:
     """Make the study's leaderboard from its records, write it, and print it."""
-    from disentangle_bench.boards.picture import write_picture
+    show_tables(study, *made_tables(study, place, data), place.study(study.name) / "leaderboard.csv")
+
+
+def made_tables(study: Any, place: Any, data: Any) -> tuple[Any, Any]:
+    """The study's leaderboard, and its single seeds, from its records."""
     from disentangle_bench.boards.study_leaderboard import study_leaderboard
-    from disentangle_bench.boards.tables import rich_tables, write_csv
 
     with Bar("floors and ceilings") as progress:
-        table, seeds = study_leaderboard(study, place, data, progress)
-    path = path or place.study(study.name) / "leaderboard.csv"
-    write_csv(table, path)
+        return study_leaderboard(study, place, data, progress)
+
+
+def show_tables(study: Any, table: Any, seeds: Any, path: Path, columns: Sequence[str] = (), shown: Any = None) -> None:
+    """Print a leaderboard; write it as CSV with its single seeds and its pictures beside it.
+
+    columns: of the CSV (default: all). shown: the rows to print (default: all).
+    """
+    from disentangle_bench.boards.leaderboard_pictures import write_pictures
+    from disentangle_bench.boards.paper_table import of_columns
+    from disentangle_bench.boards.tables import rich_tables, write_csv
+
+    write_csv(of_columns(table, columns), path)
     singles = path.with_name("scores.csv" if path.stem == "leaderboard" else f"{path.stem}-scores.csv")
     write_csv(seeds, singles, digits=None)
-    drawn = write_picture(table, seeds, path.with_suffix(".png"))
-    for shown in rich_tables(table, console().width):
-        console().print(shown)
+    drawn = write_pictures(table, seeds, path.with_suffix(".png"))
+    for printed in rich_tables(table if shown is None else shown, console().width):
+        console().print(printed)
     if study.description:
         console().print(study.description.strip(), markup=False)
-    beside = ", and a picture beside it" if drawn else ""
+    beside = ("", ", and a picture beside it", ", and pictures beside it")[len(drawn)]
     console().print(f"leaderboard  {path}{beside}\nscores       {singles}, of each seed", markup=False)

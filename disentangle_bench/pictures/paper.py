@@ -43,6 +43,7 @@ STYLE: dict[str, Any] = {
     "lines.linewidth": 1.0,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # a name with a $ in it is no formula
     "svg.hashsalt": "disentangle-bench",  # ids within an SVG: the same ones each time
     "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
 }
@@ -76,6 +77,7 @@ def picture_bytes(figure: Any, kind: str, dpi: int = PNG_DPI) -> bytes:
     """A figure as `png`, `svg` or `pdf`; the same figure gives the same bytes, under the same matplotlib."""
     buffer = io.BytesIO()
     with paper_style():
+        figure.draw_without_rendering()  # a layout within a layout needs a second round to settle
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=UNDATED[kind])
     return buffer.getvalue()
 

@@ -20,6 +20,7 @@ from disentangle_bench.training.numerics import Numerics
 from disentangle_bench.trials.attempt import write_curves
 from disentangle_bench.trials.records import Record, Workspace, write_record
 from disentangle_bench.trials.spec import TrialSpec
+from tests.boards.paper import stands_in_a_paper
 
 
 def trial(seed=0, model="a", steps=9) -> TrialSpec:
@@ -171,3 +172,10 @@ def test_losses_come_first_and_scores_last():
     curves = rows_of(**{name: [[1.0]] for name in ("elbo", "score/mig/robust", "noise", "kl_0", "loss/D")})
     titles = [axis.get_title() for axis in study_figure(curves).subfigs[0].axes if axis.get_visible()]
     assert titles == ["loss of the D", "KL by dimension (nats)", "ELBO (nats)", "instance noise σ", "mig · robust"]
+
+
+@pytest.mark.parametrize("count", [1, 3, 9])
+def test_few_panels_take_one_column_of_a_paper_and_many_two(count):
+    names = ["loss/discriminator", "information_lower", "kl_0", *(f"x{place}" for place in range(6))][:count]
+    curves = rows_of(**{name: [[1.0, 2.0], [2.0, 1.0], [1e6, 1.0]] for name in names})
+    stands_in_a_paper(study_figure(curves))

@@ -15,7 +15,8 @@ from disentangle_bench.boards.leaderboard import (
     leaderboard,
     seed_scores,
 )
-from disentangle_bench.boards.picture import draw_panel, write_picture
+from disentangle_bench.boards.leaderboard_pictures import write_pictures
+from disentangle_bench.boards.picture import draw_panel
 from disentangle_bench.boards.published import PUBLISHED_COLUMNS, read_published
 from disentangle_bench.boards.tables import rich_tables, write_csv
 from disentangle_bench.errors import UserError
@@ -206,7 +207,7 @@ def test_a_swept_value_is_never_cut_off():
 
 
 def picture(records, path):
-    return write_picture(board(records)[0], seed_scores(records, FACTS), path)
+    return write_pictures(board(records)[0], seed_scores(records, FACTS), path)
 
 
 def test_the_picture_shows_every_model_and_an_empty_table_draws_nothing(tmp_path):
@@ -214,8 +215,8 @@ def test_the_picture_shows_every_model_and_an_empty_table_draws_nothing(tmp_path
 
     records = [record(m, s, v + 0.01 * s) for m, v in (("ib-gan", 0.5), ("gan", 0.3)) for s in range(6)]
     few, many = tmp_path / "few.png", tmp_path / "many.png"
-    assert picture(records[:2], few)
-    assert picture(records, many)
+    assert picture(records[:2], few) == [few]
+    assert picture(records, many) == [many]
     assert imread(many).shape[0] > imread(few).shape[0], "a row more for the second model"
     assert not picture([record(status="failed")], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()

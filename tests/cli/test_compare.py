@@ -91,3 +91,14 @@ def test_a_study_without_records_says_so(folder, tmp_path):
     done = compare(tmp_path, "--metric", "mig")
     assert done.returncode == 2
     assert "has no two models with a record scored by mig yet; run it first" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(("suffix", "begin"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")])
+def test_a_pictures_name_writes_profiles_that_are_always_the_same(folder, suffix, begin):
+    files = [folder / f"{which}{suffix}" for which in "ab"]
+    for file in files:
+        done = compare(folder, "--metric", "mig", "--models", "gan,ib-gan", "--out", str(file))
+        assert done.returncode == 0, done.stderr
+        assert "Note: performance profiles and probabilities of improvement are in" in done.stderr
+    assert files[0].read_bytes().startswith(begin)
+    assert files[0].read_bytes() == files[1].read_bytes()
