@@ -101,27 +101,25 @@ def tables(
     records are an archive's, they are the ones that `leaderboard` wrote, if those have all of the records' scores.
     """
     data, lacking = at_hand(study, workspace)
-    folder = workspace.study(study.name)
     if archived or lacking:
-        kept = read_tables(folder, records)
+        kept = read_tables(workspace.study(study.name), records)
         if kept is not None:
-            why = "the trials' codes are not here" if archived else f"{', '.join(lacking)} is not prepared here"
+            why = "the trials' codes are not here" if archived else f"{', '.join(lacking)} can't be opened here"
             said = "The tables are the study's leaderboard.csv and scores.csv as they were found, and not made anew, as"
             return *kept, [f"{said} {why}."]
     with Bar("floors and ceilings") as progress:
         table, seeds = study_leaderboard(study, workspace, data, progress, records)
-    gone = f"No floors and ceilings on {', '.join(lacking)}, which is not prepared here; `disentangle-bench leaderboard"
-    return table, seeds, [f"{gone} {study.name}` prepares it and computes them."] if lacking and records else []
+    return table, seeds, [f"No floors and ceilings on {name}: {why}" for name, why in lacking.items() if records]
 
 
-def at_hand(study: Study, workspace: Workspace) -> tuple[dict[str, Dataset], list[str]]:
-    """The study's datasets that are prepared, and the names of the others."""
-    found, lacking = {}, []
+def at_hand(study: Study, workspace: Workspace) -> tuple[dict[str, Dataset], dict[str, str]]:
+    """The study's datasets that can be opened, and why each of the others can't."""
+    found, lacking = {}, {}
     for name in study.datasets():
         try:
             found[name] = datasets.load(name, workspace.data, prepare=False)
-        except UserError:  # missing, damaged, or a plugin's that was not given
-            lacking.append(name)
+        except UserError as error:  # missing, damaged, or a plugin's that was not given
+            lacking[name] = str(error)
     return found, lacking
 
 

@@ -22,7 +22,7 @@ from disentangle_bench.pictures.paper import paper_figure, paper_style, picture_
 MOST = 11_000_000  # bytes of all pictures of trials together; base64 makes 14.7 MB of them, of the page's 20
 MOST_CURVES = 2_400_000  # of all models' curves: 3.2 MB
 LARGEST = 150_000  # of one picture, however few there are
-PLOT = 9.0  # cm: an interval plot, beside its table
+PLOT = 8.0  # cm: an interval plot
 DPI = (160, 120, 90, 70, 50)  # of curves whose SVG is too large
 SIDES = (1000, 800, 640, 520, 420, 320, 240, 160, 100)  # pixels; the first that fits is taken, or the last
 QUALITY = 80  # of JPEG
@@ -104,7 +104,7 @@ def plot(board: Board, seeds: pd.DataFrame) -> Picture | None:
         return None
     first = board.rows.iloc[0]
     with paper_style():
-        figure = paper_figure(PLOT, FRAME + ROW * len(shown))
+        figure = paper_figure(PLOT, FRAME + 1.4 * ROW * len(shown))  # about as high as the table beside it
         axis = figure.subplots()
         draw_panel(axis, shown.iloc[::-1], of_panel(seeds, [first[name] for name in PANEL]))  # the best on top
         axis.set_title("")  # the page has it above

@@ -59,13 +59,19 @@ def ground(contents: Contents) -> list[tuple[str, str]]:
             "Ranks",
             "One more than the number of models that are significantly better, by Welch's t at "
             f"{100 * LEVEL:.0f} % with Holm's correction over all pairs of models of the same score. Equal ranks are "
-            "no proof of equality: few seeds tell only large gaps apart.",
+            "no proof of equality: few seeds tell only large gaps apart." + among_themselves(contents),
         ),
         ("Floor and ceiling", ends_in_words(models)),
         ("Selection", "None: each score is of a training's last step, and no seed was left out for its score."),
         ("Device", device_in_words(contents.records)),
         ("Published values", published_in_words(models)),
     ]
+
+
+def among_themselves(contents: Contents) -> str:
+    """What has to be said of seeds that are scored by one another, where there are any."""
+    names = ", ".join(contents.study.comparisons)
+    return f" {names}: seeds are scored by one another, so these ranks are too sure of themselves." if names else ""
 
 
 def seeds_in_words(models: pd.DataFrame) -> str:
