@@ -26,10 +26,10 @@ SORTED_BY = {
 
 @dataclass(frozen=True)
 class Cell:
-    """Text, and what its column is sorted by where that is not the text: a number, or None for "comes last"."""
+    """Text, and the number behind it, by which a column of numbers is sorted; None comes last."""
 
     text: str
-    value: float | str | None = None
+    value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ def label(row: Mapping[Any, Any]) -> str:
     return f"{row['model']}{variant_of(str(row['configuration']))}"
 
 
-def number(value: Any, digits: int = 3) -> Cell:
+def number(value: Any) -> Cell:
     """A number's cell; a dash where there is none."""
-    return Cell("–") if pd.isna(value) else Cell(f"{value:.{digits}f}", float(value))
+    return Cell("–") if pd.isna(value) else Cell(f"{value:.3f}", float(value))
 
 
 def boards(table: pd.DataFrame) -> Iterator[Board]:
@@ -95,7 +95,7 @@ def board_table(group: pd.DataFrame, caption: str) -> Table:
     made = []
     for row, text in zip(rows, texts, strict=True):
         values = {name: row[column] for name, column in SORTED_BY.items()}
-        line = [Cell(text[c], number(values[c]).value if c in SORTED_BY else text[c]) for c in columns]
+        line = [Cell(text[c], number(values.get(c)).value) for c in columns]
         reference = row["kind"] == "reference"
         made.append(Row(line, {} if reference else {"model": label(row)}, reference))
     said = list(notes(group, columns))
@@ -103,6 +103,11 @@ def board_table(group: pd.DataFrame, caption: str) -> Table:
     if sources:
         said.append(f"published: {'; '.join(sources)}")
     return Table(caption, columns, [c in SORTED_BY for c in columns], made, columns.index("model"), said)
+
+
+def seeds_of(count: int) -> str:
+    """So many seeds, in words."""
+    return f"{count} seed{'s' if count > 1 else ''}"
 
 
 def with_notes_once(found: Sequence[Board]) -> tuple[list[Board], list[str]]:
@@ -118,21 +123,21 @@ def with_notes_once(found: Sequence[Board]) -> tuple[list[Board], list[str]]:
 
 def shown_by_ranks(found: Iterable[Board]) -> Table:
     """What the ranks of each score show: the best mean, and the models that are, and are not, told apart."""
-    columns = ["score", "best mean", "rank 1: no model is significantly better", "others: some model is"]
+    columns = ["score", "best mean", "rank 1: no model is significantly better", "other ranks: some model is"]
     rows = []
     for board in found:
         models = board.rows[(board.rows["kind"] == "model") & board.rows["mean"].notna()]
         best, first, later = "no score", "", ""
         if len(models):
             top = models.to_dict("records")[0]
-            best = f"{label(top)}  {top['mean']:.3f}"
-            best += f" {top['ci95_t']}" if pd.notna(top["ci95_t_low"]) else ""
+            best = f"{label(top)}  {top['mean']:.3f} "
+            best += str(top["ci95_t"]) if pd.notna(top["ci95_t_low"]) else f"(no rank: {seeds_of(int(top['seeds']))})"
             ranked = models[models["rank"].notna()]
             first = ", ".join(label(row) for row in ranked[ranked["rank"] == 1].to_dict("records"))
             later = ", ".join(label(row) for row in ranked[ranked["rank"] > 1].to_dict("records"))
             first, later = first or "no ranks: too few seeds", later or ("none" if first else "")
         name = f"{board.score}, on {board.dataset}"
-        rows.append(Row([Cell(text, text) for text in (name, best, first, later)]))
+        rows.append(Row([Cell(text) for text in (name, best, first, later)]))
     caption = "What the ranks show, score by score: Welch's t, Holm's correction over all pairs of models, 5 %"
     return Table(caption, columns, [False] * 4, rows)
 
@@ -165,13 +170,13 @@ def seed_table(
     """One table of single seeds: `scores` are its columns."""
     rows, reasons = [], {}
     for trial in trials:
-        line = [Cell(trial.label, trial.label), Cell(str(trial.seed), trial.seed), Cell(states[trial.id])]
+        line = [Cell(trial.label), Cell(str(trial.seed), trial.seed), Cell(states[trial.id])]
         for score in scores:
             value, skip = values.get((trial.id, score), (None, None))
             if isinstance(skip, str) and skip:
                 reasons[score_name(*score)] = skip
             line.append(number(value))
-        line.append(Cell(trial.id, trial.id))
+        line.append(Cell(trial.id))
         rows.append(Row(line, {"model": trial.label, "state": states[trial.id], "dataset": trial.dataset}))
     names = [score_name(*score) for score in scores]
     columns = ["model", "seed", "state", *names, "trial"]
@@ -188,8 +193,7 @@ def protocols(study: Study) -> Table:
             chosen = registry.get(kind, name)
             better = "higher" if getattr(chosen, "higher_is_better", True) else "lower"
             for protocol in names:
-                texts = [name, protocol, chosen.title, chosen.cite, better]
-                rows.append(Row([Cell(text, text) for text in texts]))
+                rows.append(Row([Cell(text) for text in (name, protocol, chosen.title, chosen.cite, better)]))
     columns = ["metric", "protocol", "what it is", "after", "better"]
     return Table("Metrics and their protocols", columns, [False] * 5, rows)
 

@@ -84,8 +84,10 @@ def seeds_in_words(models: pd.DataFrame) -> str:
 
 
 def ends_in_words(models: pd.DataFrame) -> str:
-    """What the two ends of each score are, and whether they are known."""
-    text = "The floor is what random codes score, the ceiling what the true factors do, on the very dataset."
+    """What the two ends of each score are, and of which they are not known."""
+    text = (
+        "What random codes and the true factors score on the very dataset; of images, what noise and real ones score."
+    )
     without = list(dict.fromkeys(models.loc[models["floor"].isna() & models["mean"].notna(), "metric"]))
     return f"{text} There are none of {', '.join(without)}." if without else text
 
@@ -110,9 +112,7 @@ def published_in_words(models: pd.DataFrame) -> str:
     count = int(models["published"].notna().sum())
     if not count:
         return "None stands beside: no paper's table that is kept here has a number for these very configurations."
-    return (
-        f"{count} of {len(models)} rows have a paper's number for the very configuration, dataset and protocol beside."
-    )
+    return f"{count} of {len(models)} rows have a paper's number beside, for the very configuration and protocol."
 
 
 def failures(contents: Contents) -> list[Failure]:

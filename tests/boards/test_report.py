@@ -107,7 +107,7 @@ def test_the_ranks_in_words(archive):
 def test_too_few_seeds_show_no_ranks(place):
     contents = gather(made_up(place, ["a", "b"], 2), place)
     [first, _] = shown_by_ranks(boards(contents.table)).rows
-    assert [cell.text for cell in first.cells[1:]] == ["a  0.901", "no ranks: too few seeds", ""]
+    assert [cell.text for cell in first.cells[1:]] == ["a  0.901 (no rank: 2 seeds)", "no ranks: too few seeds", ""]
 
 
 def test_cells_are_sorted_by_the_number_behind_their_text(archive):
@@ -179,6 +179,17 @@ def test_failures_are_told_as_why_tells_them_those_of_one_cause_together(place):
     assert "Traceback\n  of 0" in one.text
     assert two.title.endswith("another thing")
     assert dict(ground(contents))["Seeds"] == "1 a model. 3 failed or diverged; they are in no mean."
+
+
+def test_of_a_record_alone_no_curves_are_claimed(place):
+    """An archive's diverged trial has logged its losses, but elsewhere."""
+    study = made_up(place, ["a"], 1)
+    known = read_record(place.record(study.trials[0].id))
+    write_record(
+        place.record(known.id), known.model_copy(update={"status": "diverged", "cause": "a NaN", "scores": {}})
+    )
+    [failure] = failures(gather(study, place))
+    assert failure.text.splitlines()[1:] == ["Its curves are not here."]
 
 
 def test_settings_are_said_once_for_all_seeds(place):
