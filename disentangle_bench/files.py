@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from disentangle_bench.errors import UserError
+
+FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # how text begins that a spreadsheet runs
+NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 
 def make_folder(folder: Path) -> None:
@@ -105,3 +109,12 @@ def read_checked(path: Path) -> tuple[bytes, bool]:
     if end != hashlib.sha256(text).hexdigest().encode() + b'"\n}\n':
         raise ValueError("its checksum is not that of its content")
     return text + b"\n}\n", True
+
+
+def inert(text: str) -> str:
+    """Text for a cell of a CSV that a spreadsheet shows and never runs: `=cmd` becomes `'=cmd`, a number stays.
+
+    A name comes from whoever wrote the record. Spreadsheets take text that begins with one of = + - @ for a formula,
+    quoted or not, and an apostrophe before it for "this is text".
+    """
+    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text

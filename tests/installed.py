@@ -24,6 +24,7 @@ COMMANDS = [  # and a text that each must print
     ("run ib-gan-dsprites --dry-run --set seeds=[0]", "ib-gan"),
     (f"run {STUDY}", "oracle codes"),
     ("leaderboard tried", "leaderboard.csv"),
+    ("report tried", "report.html"),
 ]
 WHOLE = """
 from pathlib import Path

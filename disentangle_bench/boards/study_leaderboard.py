@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -21,19 +21,26 @@ ALONE = "it compares two finished seeds or more"
 
 
 def study_leaderboard(
-    study: Study, workspace: Workspace, data: Mapping[str, Dataset], progress: Progress = silent
+    study: Study,
+    workspace: Workspace,
+    data: Mapping[str, Dataset],
+    progress: Progress = silent,
+    records: Iterable[Record] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The leaderboard of a study's records, and the table of their single seeds; metrics in the study's order.
 
-    Floors and ceilings are computed once and kept under `results/runs`.
+    Floors and ceilings are computed once and kept under `results/runs`; scores on a dataset that is not in `data` have
+    none. records: the study's, where they are not under `results/runs`.
     """
-    records = [only(record, study) for record in read_records(workspace, [trial.id for trial in study.trials])]
+    if records is None:
+        records = read_records(workspace, [trial.id for trial in study.trials])
+    records = [only(record, study) for record in records]
     add_comparisons(records, study, workspace)
     needed = sorted(
         {
             (record.spec.dataset, metric, protocol, record.code_width)
             for record in records
-            if record.code_width is not None
+            if record.code_width is not None and record.spec.dataset in data
             for metric in study.scoring.metrics
             for protocol in record.scores.get(metric, {})
         }

@@ -11,7 +11,7 @@ import pandas as pd
 from rich.table import Table
 
 from disentangle_bench.boards.leaderboard import NUMERICS, TOO_FEW
-from disentangle_bench.files import write_file
+from disentangle_bench.files import inert, write_file
 from disentangle_bench.trials.sweep import variant_of
 
 SHOWN = ["rank", "model", "codes from", "mean ± sd", "95 % interval", "sampling", "seeds", "published"]
@@ -37,10 +37,15 @@ def write_csv(table: pd.DataFrame, path: Path, digits: int | None = 6) -> None:
 def csv_text(table: pd.DataFrame, digits: int | None = 6) -> str:
     """A table: comma-separated, a full stop for decimals, no index, empty cells for no value.
 
-    Numbers have `digits` significant digits; or, where that is None, as many as give the same float64 when read.
+    Numbers have `digits` significant digits; or, where that is None, as many as give the same float64 when read. Text
+    that a spreadsheet would run is `inert`.
     """
+    safe = table.rename(columns=inert)
+    for place, column in enumerate(safe):
+        if not pd.api.types.is_numeric_dtype(safe[column]):
+            safe.isetitem(place, [inert(value) if isinstance(value, str) else value for value in safe[column]])
     buffer = io.StringIO()
-    table.to_csv(buffer, index=False, lineterminator="\n", float_format=None if digits is None else f"%.{digits}g")
+    safe.to_csv(buffer, index=False, lineterminator="\n", float_format=None if digits is None else f"%.{digits}g")
     return buffer.getvalue()
 
 

@@ -17,6 +17,7 @@ from disentangle_bench.cli.leaderboard import leaderboard
 from disentangle_bench.cli.loudness import Quiet, Verbose, with_loudness
 from disentangle_bench.cli.presets import presets
 from disentangle_bench.cli.registry import check, metrics, models
+from disentangle_bench.cli.report import report
 from disentangle_bench.cli.run import run
 from disentangle_bench.cli.studies import status
 from disentangle_bench.cli.trials import score, traverse
@@ -36,6 +37,7 @@ EXAMPLES = {
     curves: "curves quickstart   ·   curves quickstart --metric information,kl --out information.pdf",
     merge: "merge machine-b/results",
     clean: "clean   ·   clean quickstart --checkpoints --codes --dry-run",
+    report: "report quickstart",
     score: "score 3f9a --metric mig --metric dci   ·   score --codes my_codes.npz",
     traverse: "traverse 3f9a --out traversal.png",
     why: "why 3f9a",
@@ -45,7 +47,7 @@ EXAMPLES = {
     presets: "presets   ·   presets quickstart > my_study.yaml",
 }
 GROUPS = {
-    STUDIES: (run, tune, status, leaderboard, compare, curves, merge, clean),
+    STUDIES: (run, tune, status, leaderboard, compare, curves, report, merge, clean),
     TRIALS: (score, traverse, why),
     REGISTERED: (presets, models, metrics, check),
 }

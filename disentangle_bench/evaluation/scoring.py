@@ -14,7 +14,7 @@ import numpy as np
 from disentangle_bench import registry
 from disentangle_bench.contracts import CodeTable, Dataset, Metric, Progress, silent
 from disentangle_bench.errors import UserError
-from disentangle_bench.files import write_file
+from disentangle_bench.files import inert, write_file
 from disentangle_bench.metrics import score_table
 
 
@@ -66,11 +66,12 @@ def score_rows(
 
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:
-    """Rows as CSV; an empty cell where there are no repeats."""
+    """Rows as CSV; an empty cell where there are no repeats; no text that a spreadsheet would run."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([field.name for field in fields(Row)])
-    writer.writerows(astuple(row) for row in rows)  # None is an empty cell
+    for row in rows:  # None is an empty cell
+        writer.writerow([inert(value) if isinstance(value, str) else value for value in astuple(row)])
     write_file(path, buffer.getvalue())
 
 

@@ -94,6 +94,11 @@ def collect_pictures(study: Study, workspace: Workspace) -> list[Path]:
         for trial in study.trials:
             picture = workspace.trial(trial.id) / f"{kind}.png"
             if picture.exists():
-                name = f"{trial.label}_{trial.dataset}_seed{trial.seed}.png"
-                shutil.copyfile(picture, folder / re.sub(r"[^\w.=,()+-]", "-", name))  # a swept text may hold a slash
+                shutil.copyfile(picture, folder / picture_name(trial))
     return folders
+
+
+def picture_name(trial: TrialSpec) -> str:
+    """What a trial's pictures are called in its study's folders."""
+    name = f"{trial.label}_{trial.dataset}_seed{trial.seed}.png"
+    return re.sub(r"[^\w.=,()+-]", "-", name)  # a swept text may hold a slash

@@ -43,7 +43,9 @@ def raised_at(record: Record) -> list[str]:
 
 def before(path: Path) -> list[str]:
     """The last rows of a diverged trial's curves, in words."""
-    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.is_file() else []
+    if not path.is_file():  # each training writes one: the record came without it
+        return ["Its curves are not here."]
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     if not rows:
         return ["No step was logged before that; `--set intervals.log=1` logs each one."]
     columns = [name for name in rows[-1] if name.startswith("loss/")]

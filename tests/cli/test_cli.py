@@ -101,6 +101,17 @@ def test_status_shows_each_cell_and_trial(finished):
     assert len(re.findall(r"seed \d: finished", done.stdout)) == 4
 
 
+def test_a_report_has_all_that_a_study_left(finished):
+    folder, _ = finished
+    done = call_command(folder, "report", "s")
+    assert done.returncode == 0, done.stderr
+    assert "missing" not in done.stdout
+    page = (folder / "results/s/report.html").read_text(encoding="utf-8")
+    assert page.count("<figcaption>seed") == 8, "four trials' traversals and samples"
+    assert page.count('aria-label="Curves of') == 2, "two models' curves"
+    assert "oracle codes" in page
+
+
 def test_score_again_gives_the_recorded_number(finished):
     folder, _ = finished
     record = read_record(next(iter(folder.glob("results/runs/*/record.json"))))
