@@ -15,8 +15,9 @@ from disentangle_bench.cli.loudness import Quiet, Verbose, with_loudness
 from disentangle_bench.cli.presets import presets
 from disentangle_bench.cli.registry import check, metrics, models
 from disentangle_bench.cli.run import run
+from disentangle_bench.cli.score import score
 from disentangle_bench.cli.studies import leaderboard, status
-from disentangle_bench.cli.trials import score, traverse
+from disentangle_bench.cli.trials import traverse
 from disentangle_bench.cli.tune import tune
 from disentangle_bench.cli.why import why
 from disentangle_bench.display import LOUDNESS, console
@@ -30,7 +31,8 @@ EXAMPLES = {
     status: "status   ·   status quickstart",
     leaderboard: "leaderboard quickstart",
     compare: "compare quickstart --metric factor-vae --models ib-gan,beta-vae",
-    score: "score 3f9a --metric mig --metric dci   ·   score --codes my_codes.npz",
+    score: "score 3f9a --metric mig   ·   score --codes my_codes.npz   ·   score --encoder my_file.py:encode --dataset "
+    "dsprites",
     traverse: "traverse 3f9a --out traversal.png",
     why: "why 3f9a",
     check: "check my_model.py",
