@@ -11,6 +11,7 @@ import typer
 from disentangle_bench import __version__
 from disentangle_bench.cli.compare import compare
 from disentangle_bench.cli.datasets import datasets_app
+from disentangle_bench.cli.export import export
 from disentangle_bench.cli.loudness import Quiet, Verbose, with_loudness
 from disentangle_bench.cli.presets import presets
 from disentangle_bench.cli.registry import check, metrics, models
@@ -34,6 +35,7 @@ EXAMPLES = {
     score: "score 3f9a --metric mig   ·   score --codes my_codes.npz   ·   score --encoder my_file.py:encode --dataset "
     "dsprites",
     traverse: "traverse 3f9a --out traversal.png",
+    export: "export 3f9a --to my_model",
     why: "why 3f9a",
     check: "check my_model.py",
     models: "models",
@@ -42,7 +44,7 @@ EXAMPLES = {
 }
 GROUPS = {
     STUDIES: (run, tune, status, leaderboard, compare),
-    TRIALS: (score, traverse, why),
+    TRIALS: (score, traverse, export, why),
     REGISTERED: (presets, models, metrics, check),
 }
 
