@@ -46,8 +46,9 @@ def score(
         ),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Images that the encoder gets at a time.", rich_help_panel=OWN)
-    ] = 256,
+        int | None,
+        typer.Option(min=1, help="Images that the encoder gets at a time (default: 256).", rich_help_panel=OWN),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="Where a program runs: cpu, cuda, cuda:1 (default: cpu).", rich_help_panel=OWN)
     ] = None,
@@ -85,7 +86,8 @@ def score(
     from disentangle_bench.evaluation import code_files, scoring
 
     refuse_mixtures(trial, codes, factors, encoder, dataset)
-    refuse_idle(encoder, {"--pixels": pixels, "--device": device, "--save-codes": save_codes})
+    idle = {"--pixels": pixels, "--batch-size": batch_size, "--device": device, "--save-codes": save_codes}
+    refuse_idle(encoder, idle)
     load_plugins(plugin)
     for name in metric:
         scoring.protocols(name)  # a name that there isn't is told before anything is encoded
@@ -139,7 +141,7 @@ def refuse_idle(encoder: str | None, options: dict[str, Any]) -> None:
 
 
 def encoded(
-    text: str, data: Dataset, pixels: Any, batch_size: int, device: str | None, save_codes: Path | None
+    text: str, data: Dataset, pixels: Any, batch_size: int | None, device: str | None, save_codes: Path | None
 ) -> np.ndarray:
     """The codes of the dataset by the encoder that a text names, after a rehearsal on a few images."""
     import io
@@ -147,12 +149,12 @@ def encoded(
     from disentangle_bench.evaluation.encoder_files import load_encoder
     from disentangle_bench.evaluation.encoders import rehearse
     from disentangle_bench.files import write_file
-    from disentangle_bench.metrics import encode_dataset
+    from disentangle_bench.metrics import ENCODE_BATCH, encode_dataset
 
     encode = load_encoder(text, pixels, device)
     rehearse(encode, data)
     with Bar("encoding") as progress:
-        codes = encode_dataset(encode, data, batch_size, progress)
+        codes = encode_dataset(encode, data, batch_size or ENCODE_BATCH, progress)
     if save_codes is not None:
         buffer = io.BytesIO()
         np.save(buffer, codes)

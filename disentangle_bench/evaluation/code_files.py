@@ -62,7 +62,8 @@ def read_array(path: Path, name: str, shared: bool = False) -> np.ndarray:
         return checked(arrays[name], path, name)
     if len(arrays) == 1 and not shared:
         return checked(next(iter(arrays.values())), path, name)
-    found = ", ".join(key or "one array without a name" for key in arrays) or "no arrays"
+    names = [key or "one array without a name" for key in arrays] or ["no arrays"]
+    found = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     raise UserError(f"{path} holds {found}, but none is named '{name}'.")
 
 

@@ -53,7 +53,7 @@ def python_encoder(text: str, where: str, name: str, pixels: Pixels | None, devi
     if found is None:
         raise UserError(f"--encoder {text}: {where} defines no '{name}'.")
     if isinstance(found, type) or not callable(found):
-        kind = "a class" if isinstance(found, type) else f"a {type(found).__name__}"
+        kind = "a class" if isinstance(found, type) else f"of type {type(found).__name__}"
         raise UserError(f"--encoder {text}: '{name}' is {kind}; give a function, or an instance that can be called.")
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(found, torch.nn.Module):
@@ -67,26 +67,24 @@ def python_encoder(text: str, where: str, name: str, pixels: Pixels | None, devi
 def torch_encoder(path: Path, pixels: Pixels | None, device: str) -> Encoder:
     """A program of TorchScript or of torch.export."""
     import torch
+    from torch.export.passes import move_to_device_pass
 
     kind = kind_of_program(path)
     usable(device)
+    own: Pixels = "unit"
     try:
         with warnings.catch_warnings(action="ignore"):  # TorchScript is deprecated, which its user knows by now
             if kind == "torchscript":
-                return Encoder(
-                    str(path), on_torch(torch.jit.load(path, map_location=device).eval(), device), pixels or "unit"
-                )
-            program = torch.export.load(path)
+                module = torch.jit.load(path, map_location=device).eval()
+            else:
+                program = move_to_device_pass(torch.export.load(path), device)
+                images, *_ = program.graph_signature.user_inputs
+                [node] = [node for node in program.graph.nodes if node.name == images]
+                own = "uint8" if node.meta["val"].dtype == torch.uint8 else "unit"
+                module = program.module()
     except (RuntimeError, ValueError, OSError, KeyError) as error:
         raise UserError(f"--encoder {path} can't be loaded ({said(error)}); write it anew.") from error
-    takes_bytes = any(
-        node.op == "placeholder" and node.meta["val"].dtype == torch.uint8
-        for node in program.graph.nodes
-        if node.name in program.graph_signature.user_inputs
-    )
-    return Encoder(
-        str(path), on_torch(program.module().to(device), device), pixels or ("uint8" if takes_bytes else "unit")
-    )
+    return Encoder(str(path), on_torch(module, device), pixels or own)
 
 
 def kind_of_program(path: Path) -> str:
@@ -114,13 +112,15 @@ def onnx_encoder(path: Path, pixels: Pixels | None, device: str) -> Encoder:
         ) from error
     if not path.is_file():
         raise UserError(f"--encoder {path}: there is no such file.")
-    provider = "CPUExecutionProvider" if device == "cpu" else "CUDAExecutionProvider"
+    kind, _, number = device.partition(":")
+    provider = f"{kind.upper()}ExecutionProvider"
     if provider not in onnxruntime.get_available_providers():
         raise UserError(
-            f"--device {device}: this onnxruntime has no {provider}; install onnxruntime-gpu, or leave it out."
+            f"--device {device}: this onnxruntime has no {provider}; choose cpu, or for cuda install another."
         )
+    options = {"device_id": number} if number else {}
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=[provider])
+        session = onnxruntime.InferenceSession(str(path), providers=[(provider, options)])
     except Exception as error:  # it has classes of its own for each fault, which share nothing else
         raise UserError(f"--encoder {path} can't be loaded ({said(error)}); write it anew.") from error
     inputs, outputs = session.get_inputs(), [output.name for output in session.get_outputs()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from disentangle_bench import registry
@@ -25,11 +25,11 @@ ABOUT = {  # the files of a folder, but for the card itself
 }
 
 
-def card(record: Record, model: Model, files: Iterable[str], use: str, onnx: str, cache: Path) -> str:
+def card(record: Record, model: Model, files: Container[str], use: str, onnx: str, cache: Path) -> str:
     """The card as Markdown.
 
-    use, onnx: the scripts that it shows; the latter is empty where there are no ONNX files. cache: where floors and
-    ceilings are kept; those that were never computed are left empty.
+    files: those of the folder. use, onnx: the scripts that it shows; the latter is empty where there are no ONNX files.
+    cache: where floors and ceilings are kept; those that were never computed are left empty.
     """
     spec = record.spec
     shape = ", ".join(map(str, record.image_shape or ()))
@@ -42,7 +42,7 @@ def card(record: Record, model: Model, files: Iterable[str], use: str, onnx: str
         "## Use",
         f"```python\n{use.strip()}\n```",
         *(["With ONNX:", f"```python\n{onnx.strip()}\n```"] if onnx else []),
-        *table(("file", "what it is"), ((f"`{name}`", ABOUT[name]) for name in files if name in ABOUT)),
+        *table(("file", "what it is"), ((f"`{name}`", about) for name, about in ABOUT.items() if name in files)),
         *table(
             ("", ""),
             [

@@ -41,9 +41,11 @@ def export_trial(trial: FinishedTrial, to: str | Path) -> list[Path]:
 
 def contents(trial: FinishedTrial) -> dict[str, bytes]:
     """Every file by its name."""
-    record, model = trial.record, trial.model
-    made = programs(model, record.classes, record.spec.seed)
+    model = trial.model
+    made = programs(model, trial.record.classes, trial.spec.seed)
     generator = made["generator"]
+    sizes = {"image_shape": trial.image_shape, "code_width": generator.example_inputs[0][0].shape[1]}
+    record = trial.record.model_copy(update=sizes)  # records of earlier versions lack them
     files = {f"{name}.pt2": torch_file(program) for name, program in made.items()}
     use, onnx = torch_script(generator), ""
     try:

@@ -29,6 +29,9 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "named.csv": lambda path: FRAME.to_csv(path, index=False),
     "numbered.csv": lambda path: pd.DataFrame(CODES).to_csv(path, index=False),
     "marked.csv": lambda path: FRAME.to_csv(path, index=False, encoding="utf-8-sig"),
+    "marked-numbers.csv": lambda path: path.write_bytes(
+        b"\xef\xbb\xbf" + FRAME.to_csv(index=False, header=False).encode()
+    ),
     "a.parquet": lambda path: FRAME.to_parquet(path),
     "a.pt": lambda path: torch.save(torch.from_numpy(CODES).requires_grad_(), path),
     "named.pt": lambda path: torch.save({"codes": torch.from_numpy(CODES), "factors": torch.ones(6, 2)}, path),

@@ -204,7 +204,7 @@ def test_a_number_that_is_not_finite_ends_a_run_at_once(mine, tiny: Dataset) -> 
     ("text", "sentence"),
     [
         ("mine.py:none", "mine.py defines no 'none'"),
-        ("mine.py:number", "'number' is a int"),
+        ("mine.py:number", "'number' is of type int"),
         ("mine.py", "give FILE.py:FUNCTION"),
         ("none.py:encode", "there is no file none.py"),
         ("wrong.py:encode", r"can't be imported \(NameError: .*, at .*wrong\.py:2\)"),
