@@ -36,8 +36,8 @@ def read_table(codes: Path, factors: Path | None, dataset: Dataset | None = None
     Raises `UserError`, with the file and what it should hold, for all that is something else.
     """
     if dataset is not None:
-        array = read_array(codes, "codes")
         count = len(dataset.evaluation())
+        array = without_numbering(read_array(codes, "codes"), count)
         if len(array) != count:
             raise UserError(
                 f"--codes {codes} has {len(array):,} rows, but {dataset.name} is scored on {count:,} images: give a "
@@ -48,7 +48,8 @@ def read_table(codes: Path, factors: Path | None, dataset: Dataset | None = None
         raise UserError(
             f"--factors is missing: {codes} holds codes alone; give a file of factors, or the --dataset they are of."
         )
-    return CodeTable(read_array(codes, "codes"), read_array(factors or codes, "factors", shared=factors is None))
+    rows, values = read_array(codes, "codes"), read_array(factors or codes, "factors", shared=factors is None)
+    return CodeTable(without_numbering(rows, len(values)), without_numbering(values, len(rows)))
 
 
 def read_array(path: Path, name: str, shared: bool = False) -> np.ndarray:
@@ -145,10 +146,19 @@ def read_csv(path: Path, name: str) -> Arrays:
             f"--{name} {path} can't be read as numbers ({short(error)}); give numbers alone, separated by commas, with "
             f"one row of names above them or none, or a file {FORMATS}."
         ) from error
-    # What pandas writes above an array, 0,1,2,... by column, is told from whole numbers by what stands below.
-    if len(first) > 1 and first == columns and not np.array_equal(numbers, numbers.round()):
+    whole = np.array_equal(numbers, numbers.round())
+    if name == "codes" and first == columns and (len(first) > 1 or not whole):  # names; factors may well begin so
         numbers = numbers[1:]
     return {"": numbers}
+
+
+def without_numbering(array: np.ndarray, rows: int) -> np.ndarray:
+    """An array (N, D) that should have so many rows, without the one too many that numbers its columns: 0, 1, 2, ...
+
+    pandas writes such a row above an array whose columns have no names.
+    """
+    numbered = len(array) == rows + 1 and np.array_equal(array[0], np.arange(array.shape[1]))
+    return array[1:] if numbered else array
 
 
 def is_number(cell: str) -> bool:

@@ -79,6 +79,17 @@ def test_factors_that_begin_with_0_1_are_no_header(tmp_path: Path) -> None:
     assert read_array(tmp_path / "f.csv", "factors").tolist() == [[0, 1], [1, 0], [2, 1]]
 
 
+@pytest.mark.parametrize("columns", [None, ["shape", "size"]])
+def test_what_pandas_writes_above_columns_without_names_is_no_row(columns: list[str] | None, tmp_path: Path) -> None:
+    pd.DataFrame(CODES[:, :1]).to_csv(tmp_path / "c.csv", index=False)
+    pd.DataFrame(FACTORS, columns=columns).to_csv(tmp_path / "f.csv", index=False)
+    table = read_table(tmp_path / "c.csv", tmp_path / "f.csv")
+    np.testing.assert_array_equal(table.codes, CODES[:, :1])
+    np.testing.assert_array_equal(table.factors, FACTORS)
+    pd.DataFrame(FACTORS).to_csv(tmp_path / "whole.csv", index=False)
+    np.testing.assert_array_equal(read_array(tmp_path / "whole.csv", "codes"), FACTORS)
+
+
 @pytest.mark.parametrize("name", ["both.npz", "both.pt"])
 def test_one_file_may_hold_codes_and_factors(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
