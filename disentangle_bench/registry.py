@@ -183,10 +183,10 @@ def load_plugin(path: str | Path) -> list[str]:
             raise UserError(f"--plugin {path}: there is no such file.")
         if _plugin_sources.get(file) == hashlib.sha256(file.read_bytes()).hexdigest():
             return []
-        module = _imported(f"--plugin {path}", file, lambda: _import_file(file))
+        module = imported(f"--plugin {path}", file, lambda: import_file(file))
     else:
         package = _package_file(str(path))
-        module = _imported(f"--plugin {path}", package, lambda: importlib.import_module(str(path)))
+        module = imported(f"--plugin {path}", package, lambda: importlib.import_module(str(path)))
         file = Path(module.__file__ or str(path)).resolve()
         _installed.update({package} if package else ())
     found = _defined_in(module)
@@ -206,7 +206,7 @@ def plugin_files() -> list[Path]:
     return [*_plugin_sources, *_installed]
 
 
-def _imported(what: str, file: Path | None, load: Callable[[], Any]) -> Any:
+def imported(what: str, file: Path | None, load: Callable[[], Any]) -> Any:
     """What a plugin's import gives; `PluginError` with the plugin's own line where that fails.
 
     file: the plugin's, as far as it is known before.
@@ -222,7 +222,7 @@ def _imported(what: str, file: Path | None, load: Callable[[], Any]) -> Any:
 def _loaded(entry: importlib.metadata.EntryPoint) -> Any:
     """What an entry point offers."""
     package = _package_file(entry.module)
-    item = _imported(f"the entry point '{entry.name}' ({entry.value})", package, entry.load)
+    item = imported(f"the entry point '{entry.name}' ({entry.value})", package, entry.load)
     _installed.update(file for file in (package, _origin(item)) if file is not None)
     return item
 
@@ -245,7 +245,7 @@ def _entry_points(kind: Kind) -> dict[str, importlib.metadata.EntryPoint]:
     return found
 
 
-def _import_file(file: Path) -> ModuleType:
+def import_file(file: Path) -> ModuleType:
     name = f"disentangle_bench_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:

@@ -18,6 +18,7 @@ FLOORS = [  # from the ground up; what shares a floor does not import one anothe
     {"evaluation"},
     {"pictures"},
     {"trials"},
+    {"exports"},
     {"studies"},
     {"boards"},
     {"conformance"},

@@ -12,6 +12,7 @@ from disentangle_bench import __version__
 from disentangle_bench.cli.compare import compare
 from disentangle_bench.cli.curves import curves
 from disentangle_bench.cli.datasets import datasets_app
+from disentangle_bench.cli.export import export
 from disentangle_bench.cli.housekeeping import clean, merge
 from disentangle_bench.cli.leaderboard import leaderboard
 from disentangle_bench.cli.loudness import Quiet, Verbose, with_loudness
@@ -19,8 +20,9 @@ from disentangle_bench.cli.presets import presets
 from disentangle_bench.cli.registry import check, metrics, models
 from disentangle_bench.cli.report import report
 from disentangle_bench.cli.run import run
+from disentangle_bench.cli.score import score
 from disentangle_bench.cli.studies import status
-from disentangle_bench.cli.trials import score, traverse
+from disentangle_bench.cli.trials import traverse
 from disentangle_bench.cli.tune import tune
 from disentangle_bench.cli.why import why
 from disentangle_bench.display import LOUDNESS, console
@@ -38,8 +40,10 @@ EXAMPLES = {
     merge: "merge machine-b/results",
     clean: "clean   ·   clean quickstart --checkpoints --codes --dry-run",
     report: "report quickstart",
-    score: "score 3f9a --metric mig --metric dci   ·   score --codes my_codes.npz",
+    score: "score 3f9a --metric mig   ·   score --codes my_codes.npz   ·   score --encoder my_file.py:encode --dataset "
+    "dsprites",
     traverse: "traverse 3f9a --out traversal.png",
+    export: "export 3f9a --to my_model",
     why: "why 3f9a",
     check: "check my_model.py",
     models: "models",
@@ -48,7 +52,7 @@ EXAMPLES = {
 }
 GROUPS = {
     STUDIES: (run, tune, status, leaderboard, compare, curves, report, merge, clean),
-    TRIALS: (score, traverse, why),
+    TRIALS: (score, traverse, export, why),
     REGISTERED: (presets, models, metrics, check),
 }
 

@@ -1,1 +1,1 @@
-"""Codes of a grid, floors and ceilings, samples, oracle encoders, MINE."""
+"""Codes of a grid, of files and of one's own encoder; floors and ceilings, samples, oracle encoders, MINE."""

@@ -47,29 +47,40 @@ def calibrate(dataset: Dataset, metric: str, protocol: str, width: int, cache: P
     without = protocol in chosen.slow if isinstance(chosen, ImageMetric) else not dataset.factor_names
     if without or chosen.reason_to_skip(dataset) is not None:
         return {}
-    source = inspect.getsourcefile(chosen.compute)
-    identity = {
-        "format": FORMAT,
-        "dataset": dataset.checksum,
-        "metric": metric,
-        "source": hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None,
-        "protocol": protocol,
-        "width": width,
-    }
-    path = None
     if cache is not None:
-        digest = hashlib.sha256(json.dumps([dataset.checksum, metric, protocol, width]).encode()).hexdigest()[:16]
-        path = cache / f"{metric}-{protocol}-{width}-{digest}.json"
-        known = _read(path, identity)
+        known = kept(dataset.checksum, metric, protocol, width, cache)
         if known is not None:
             return known
     if isinstance(chosen, ImageMetric):
         result = _measure_images(dataset, chosen, protocol, cache)
     else:
         result = _measure(dataset, chosen, protocol, width)
-    if path is not None:
+    if cache is not None:
+        identity, path = _identity(dataset.checksum, chosen, protocol, width, cache)
         write_checked(path, {"identity": identity, "calibration": result})
     return result
+
+
+def kept(checksum: str, metric: str, protocol: str, width: int, cache: Path) -> Calibration | None:
+    """What `calibrate` keeps in a cache of a dataset with this checksum; None where it is not there or out of date."""
+    chosen: Score = registry.get("metric", metric)
+    identity, path = _identity(checksum, chosen, protocol, 1 if isinstance(chosen, ImageMetric) else width, cache)
+    return _read(path, identity)
+
+
+def _identity(checksum: str, metric: Score, protocol: str, width: int, cache: Path) -> tuple[dict[str, Any], Path]:
+    """All that a calibration depends on, and its file in the cache."""
+    source = inspect.getsourcefile(metric.compute)
+    identity = {
+        "format": FORMAT,
+        "dataset": checksum,
+        "metric": metric.name,
+        "source": hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None,
+        "protocol": protocol,
+        "width": width,
+    }
+    digest = hashlib.sha256(json.dumps([checksum, metric.name, protocol, width]).encode()).hexdigest()[:16]
+    return identity, cache / f"{metric.name}-{protocol}-{width}-{digest}.json"
 
 
 def _measure(dataset: Dataset, metric: Score, protocol: str, width: int) -> Calibration:

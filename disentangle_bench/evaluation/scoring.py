@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-
-import numpy as np
 
 from disentangle_bench import registry
 from disentangle_bench.contracts import CodeTable, Dataset, Metric, Progress, silent
@@ -44,10 +41,10 @@ def score_rows(
 ) -> list[Row]:
     """Rows of every score, and of the other numbers beside it, but not of the matrices among the details.
 
-    wanted: METRIC, METRIC/PROTOCOL or METRIC/all each, as `protocols` reads them; if empty, every metric of codes.
+    wanted: METRIC, METRIC/PROTOCOL or METRIC/all each, as `protocols` reads them; if empty, `default_metrics`.
     dataset: where the codes are of one, its metrics' reasons to skip it.
     """
-    pairs = [pair for name in wanted or registry.metrics_of(Metric) for pair in protocols(name)]
+    pairs = [pair for name in wanted or default_metrics() for pair in protocols(name)]
     rows: list[Row] = []
     for done, (metric, protocol) in enumerate(pairs, start=1):
         chosen = registry.get("metric", metric)
@@ -63,6 +60,12 @@ def score_rows(
         ]
         progress(done, len(pairs))
     return rows
+
+
+def default_metrics() -> list[str]:
+    """The metrics of codes that are meant where none is named: all but those whose default protocol takes minutes."""
+    found = ((name, registry.get("metric", name)) for name in registry.metrics_of(Metric))
+    return [name for name, metric in found if metric.default_protocol not in metric.slow]
 
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:
@@ -82,29 +85,3 @@ def protocols(name: str) -> list[tuple[str, str]]:
     if not isinstance(chosen, Metric):
         raise UserError(f"{metric} judges images, not codes; name it among a study's `metrics` instead.")
     return [(metric, protocol) for protocol in chosen.protocols_of(word if slash else None)]
-
-
-def read_table(codes: Path, factors: Path | None) -> CodeTable:
-    """Codes (N, D) and factors (N, K) from .npy or .npz files; both may be in one .npz.
-
-    An .npz holds them under the names `codes` and `factors`, or each as its only array.
-    """
-    if factors is None and codes.suffix != ".npz":
-        raise UserError(f"--factors is missing: {codes} holds codes alone.")
-    return CodeTable(read_array(codes, "codes"), read_array(factors or codes, "factors", shared=factors is None))
-
-
-def read_array(path: Path, name: str, shared: bool = False) -> np.ndarray:
-    """One array of a file; `shared`: the file must tell it by its name, as it holds another, too."""
-    try:
-        content = np.load(path, allow_pickle=False)
-        arrays = {name: content} if isinstance(content, np.ndarray) else dict(content)
-    except FileNotFoundError as error:
-        raise UserError(f"--{name} {path}: there is no such file.") from error
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"--{name} {path} is no .npy or .npz file of numbers; write one with numpy.savez.") from error
-    if name in arrays:
-        return arrays[name]
-    if len(arrays) == 1 and not shared:
-        return next(iter(arrays.values()))
-    raise UserError(f"{path} holds {', '.join(arrays) or 'no arrays'}, but none is named '{name}'.")

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from disentangle_bench import registry
-from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric, ImageSamples, Metric
+from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric, ImageSamples, Metric, Progress, silent
 from disentangle_bench.errors import UserError
 
 __all__ = ["from_representation_function", "score", "score_encoder", "score_images", "score_table"]
@@ -151,7 +151,7 @@ def score_encoder(
         results[name] = {"skip": reason} if reason else {}
     if all(results.values()):
         return results
-    table = CodeTable.of(dataset, _encode_grid(encode, dataset, batch_size))
+    table = CodeTable.of(dataset, encode_dataset(encode, dataset, batch_size))
     return {name: result or score_table(name, table, protocol, seed) for name, result in results.items()}
 
 
@@ -168,8 +168,10 @@ def from_representation_function(function: Callable[[np.ndarray], npt.ArrayLike]
     return encode
 
 
-def _encode_grid(encode: Callable[[np.ndarray], npt.ArrayLike], dataset: Dataset, batch_size: int) -> np.ndarray:
-    """The codes of the images that the dataset is evaluated on, in their order: (M, D)."""
+def encode_dataset(
+    encode: Callable[[np.ndarray], npt.ArrayLike], dataset: Dataset, batch_size: int, progress: Progress = silent
+) -> np.ndarray:
+    """The codes of the images that the dataset is evaluated on, in their order: (M, D). progress: in images."""
     codes: np.ndarray | None = None
     evaluated = dataset.evaluation()
     for start in range(0, len(evaluated), batch_size):
@@ -184,6 +186,7 @@ def _encode_grid(encode: Callable[[np.ndarray], npt.ArrayLike], dataset: Dataset
         if codes is None:
             codes = np.empty((len(evaluated), *width), dtype=np.result_type(block, np.float32))
         codes[start : start + len(block)] = block
+        progress(start + len(block), len(evaluated))
     if codes is None:
         raise UserError(f"{dataset.name} has no images to encode.")
     return codes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -82,8 +82,10 @@ def takes(option: Any, hint: Any) -> str:
     """What follows an option, by its type, and whether it may be repeated."""
     if option.is_flag:
         return ""
-    types = [TYPES[each] for each in (hint, *get_args(hint)) if each in TYPES]
-    what = code(option.metavar or types[0])
+    parts = (hint, *get_args(hint))
+    types = [TYPES[each] for each in parts if each in TYPES]
+    choices = ["|".join(get_args(each)) for each in parts if get_origin(each) is Literal]
+    what = code(option.metavar or [*choices, *types][0])
     return f"{what}, repeatable" if option.multiple else what
 
 

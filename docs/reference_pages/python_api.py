@@ -42,10 +42,11 @@ PARTS = {
     ),
     "trials": Part(
         "Trained models",
-        "A finished trial's model, and what its codes are worth in nats.",
+        "A finished trial's model, in files for other code too, and what its codes are worth in nats.",
         (
             "disentangle_bench.load_trial",
             "disentangle_bench.trials.finished.FinishedTrial",
+            "disentangle_bench.exports.folder.export_trial",
             "disentangle_bench.evaluation.information.code_information",
             "disentangle_bench.evaluation.information.mutual_information",
         ),

@@ -393,7 +393,7 @@ def test_seeds_can_be_added(tmp_path, command):
         (["score", "ffff", "--codes", "c.npy"], "either a TRIAL, or --codes with --factors"),
         (["score", "--codes", "c.npy"], "--factors is missing"),
         (["score", "--codes", "none.npz"], "there is no such file"),
-        (["score", "--codes", "file", "--factors", "c.npy"], "is no .npy or .npz file of numbers"),
+        (["score", "--codes", "file", "--factors", "c.npy"], "--codes file can't be read as numbers"),
         (["score", "--codes", "one.npz"], "none is named 'factors'"),
         (["score", "--codes", "c.npy", "--factors", "c.npy"], "factors must be whole numbers"),
         (["score", "--codes", "c.npy", "--factors", "short.npy"], "each image needs both"),

@@ -78,3 +78,55 @@ def test_a_comparison_is_told_where_it_is_asked_for(arrays: Path) -> None:
     sentence = str(invoked("--codes", str(arrays), "--metric", "udr").exception)
     assert "udr compares the seeds of a study with one another" in sentence
     assert "--set comparisons.udr=lasso" in sentence
+
+
+MEANS = """
+import numpy as np
+
+def encode(images):
+    bright = images[:, 0] / 255
+    rows, columns = (np.arange(64) @ bright.sum(axis=axis).T for axis in (2, 1))
+    return np.stack([rows, columns], axis=1) / bright.sum(axis=(1, 2))[:, None]
+"""
+CIRCULAR = ("--dataset", "dsprites-circular", "--metric", "mig-sup")
+
+
+def test_an_encoder_stands_beside_floor_and_ceiling_and_its_codes_can_be_scored_again(command, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MEANS)
+    encoder = ("--encoder", "mine.py:encode", "--batch-size", "100", "--save-codes", "c.npy")
+    done = command("score", *encoder, *CIRCULAR, "--out", "o.csv", plugins=False)
+    assert done.returncode == 0, done.stderr
+    for text in ("floor", "ceiling", "no paper's numbers on dsprites-circular are known here"):
+        assert text in done.stdout
+    assert "score them again with --codes c.npy --dataset dsprites-circular" in done.stderr
+    row = pd.read_csv(tmp_path / "o.csv").iloc[0]
+    assert (row["metric"], row["model"], row["better"]) == ("mig-sup", "mine.py:encode", "higher")
+    assert row["floor"] < row["value"] < row["ceiling"]
+    again = command("score", "--codes", "c.npy", *CIRCULAR, "--out", "again.csv", plugins=False)
+    assert again.returncode == 0, again.stderr
+    assert pd.read_csv(tmp_path / "again.csv")["value"].tolist() == [row["value"]]
+
+
+def test_an_unknown_metric_is_told_before_anything_is_encoded(command, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def encode(images):\n    raise RuntimeError('it was encoded')\n")
+    done = command("score", "--encoder", "mine.py:encode", "--dataset", "tiny", "--metric", "migg")
+    assert done.returncode == 2
+    assert "unknown metric 'migg'. Did you mean 'mig'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--encoder", "a.py:b"), "--dataset is missing"),
+        (("--encoder", "a.py:b", "--codes", "c.npy", "--dataset", "tiny"), "score takes either a TRIAL"),
+        (("--encoder", "a.py:b", "--factors", "c.npy", "--dataset", "tiny"), "score takes either a TRIAL"),
+        (("--codes", "c.npy", "--factors", "c.npy", "--dataset", "tiny"), "score takes either a TRIAL"),
+        (("abc", "--dataset", "tiny"), "score takes either a TRIAL"),
+        (("--codes", "c.npy", "--dataset", "tiny", "--pixels", "unit"), "--pixels is for an --encoder"),
+        (("--codes", "c.npy", "--dataset", "tiny"), "there is no such file"),
+    ],
+)
+def test_what_does_not_belong_together_is_told(command, arguments: tuple[str, ...], sentence: str) -> None:
+    done = command("score", *arguments)
+    assert done.returncode == 2, done.stdout
+    assert sentence in done.stderr

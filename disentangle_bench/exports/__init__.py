@@ -1,0 +1,1 @@
+"""A trained model in files that are read without this package."""
