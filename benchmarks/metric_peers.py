@@ -17,6 +17,7 @@ import scipy.linalg
 import scipy.stats
 from common import seconds
 from sklearn import ensemble
+from sklearn.feature_selection import mutual_info_classif
 from sklearn.linear_model import Lasso, LogisticRegression, LogisticRegressionCV
 from sklearn.metrics import mutual_info_score, roc_auc_score
 from sklearn.multiclass import OneVsRestClassifier
@@ -209,6 +210,27 @@ def downstream(table: CodeTable, settings: Any, rng: np.random.Generator, fracti
     return total
 
 
+def infomec(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: float) -> float:
+    """scikit-learn's information of one code and factor after the other, its classifier, and both again by chance."""
+
+    def work() -> None:
+        rows = rng.permutation(len(table.codes))[:10_000]
+        codes = (table.codes[rows] - table.codes[rows].mean(axis=0)) / table.codes[rows].std(axis=0)
+        for shuffled in (False, True):
+            factors = rng.permutation(table.factors[rows]) if shuffled else table.factors[rows]
+            if settings.robust:
+                information(table.codes, table.factors, RANK_BINS, by_rank=True)
+                continue
+            for factor in factors.T:
+                for code in codes.T:
+                    mutual_info_classif(code[:, None], factor, n_neighbors=settings.neighbours)
+        for factor in table.factors[rows].T:
+            model = LogisticRegression(C=np.inf, class_weight="balanced", max_iter=settings.iterations)
+            model.fit(codes, factor).predict_proba(codes)
+
+    return seconds(work)
+
+
 PEERS: dict[str, Callable[[CodeTable, Any, np.random.Generator, float], float]] = {
     "factor-vae": factor_vae,
     "beta-vae": beta_vae,
@@ -221,6 +243,7 @@ PEERS: dict[str, Callable[[CodeTable, Any, np.random.Generator, float], float]] 
     "irs": irs,
     "dci": dci,
     "downstream": downstream,
+    "infomec": infomec,
 }
 
 

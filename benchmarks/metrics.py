@@ -2,7 +2,8 @@
 
     python benchmarks/metrics.py [--codes random] [--slow] [--fraction 0.02] [--repeats 3] [--only NAME,...]
     python benchmarks/metrics.py --encoder      what an encoder's scores cost with encoding, beside a vote-wise peer
-    python benchmarks/metrics.py --oracles      scores of the oracle encoders: the table of docs/explanation/oracles.md
+    python benchmarks/metrics.py --oracles      scores of the oracle encoders: the table of docs/explanation/oracles.md;
+                                                with `--only`, too
 
 A peer draws, gathers and reduces one vote, code or factor after the other, as the public implementations do (see
 metric_peers.py). It runs once; what it runs only a part of is scaled up, as the table says. Each metric runs in a
@@ -125,7 +126,7 @@ def main() -> None:
     if not 0 < options.fraction <= 1:
         arguments.error("--fraction must be in (0, 1]")
     if options.oracles:
-        print_oracles(options.slow)
+        print_oracles(options.slow, options.only)
         return
     if options.encoder:
         from metric_encoder import main as encoder  # torch is loaded for this alone

@@ -77,6 +77,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "downstream": "disentangle_bench.metrics.downstream:METRIC",
         "dci": "disentangle_bench.metrics.dci:METRIC",
         "irs": "disentangle_bench.metrics.irs:METRIC",
+        "infomec": "disentangle_bench.metrics.infomec:METRIC",
         "fid": "disentangle_bench.metrics.fid:METRIC",
         "kid": "disentangle_bench.metrics.kid:METRIC",
         "frechet-random": "disentangle_bench.metrics.frechet_random:METRIC",
