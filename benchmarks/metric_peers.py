@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
+import scipy.optimize
 import scipy.stats
 from common import seconds
 from sklearn import ensemble
 from sklearn.feature_selection import mutual_info_classif
-from sklearn.linear_model import Lasso, LogisticRegression, LogisticRegressionCV
+from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, LogisticRegressionCV
 from sklearn.metrics import mutual_info_score, roc_auc_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
@@ -231,6 +232,19 @@ def infomec(table: CodeTable, settings: Any, rng: np.random.Generator, fraction:
     return seconds(work)
 
 
+def mcc(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: float) -> float:
+    """scipy's correlation of one code and factor after the other, and scikit-learn's regression."""
+
+    def work() -> None:
+        rows = rng.integers(len(table.codes), size=settings.rows)
+        correlation = scipy.stats.pearsonr if settings.correlation == "pearson" else scipy.stats.spearmanr
+        found = [[abs(correlation(c, f)[0]) for f in table.factors[rows].T] for c in table.codes[rows].T]
+        scipy.optimize.linear_sum_assignment(found, maximize=True)
+        LinearRegression().fit(table.codes[rows], table.factors[rows]).score(table.codes[rows], table.factors[rows])
+
+    return seconds(work)
+
+
 PEERS: dict[str, Callable[[CodeTable, Any, np.random.Generator, float], float]] = {
     "factor-vae": factor_vae,
     "beta-vae": beta_vae,
@@ -244,6 +258,7 @@ PEERS: dict[str, Callable[[CodeTable, Any, np.random.Generator, float], float]] 
     "dci": dci,
     "downstream": downstream,
     "infomec": infomec,
+    "mcc": mcc,
 }
 
 

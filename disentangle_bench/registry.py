@@ -78,6 +78,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "dci": "disentangle_bench.metrics.dci:METRIC",
         "irs": "disentangle_bench.metrics.irs:METRIC",
         "infomec": "disentangle_bench.metrics.infomec:METRIC",
+        "mcc": "disentangle_bench.metrics.mcc:METRIC",
         "fid": "disentangle_bench.metrics.fid:METRIC",
         "kid": "disentangle_bench.metrics.kid:METRIC",
         "frechet-random": "disentangle_bench.metrics.frechet_random:METRIC",
