@@ -245,6 +245,19 @@ def mcc(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: flo
     return seconds(work)
 
 
+def by_information(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: float) -> float:
+    """JEMMIG: information and entropies from bins of all rows."""
+
+    def work() -> None:
+        if not settings.robust:
+            information(table.codes, table.factors, settings.bins, by_rank=False)
+            return
+        for k, most in enumerate(table.factors.max(axis=0)):
+            information(table.codes, table.factors[:, [k]], 2 * int(most) + 3, by_rank=True)
+
+    return seconds(work)
+
+
 PEERS: dict[str, Callable[[CodeTable, Any, np.random.Generator, float], float]] = {
     "factor-vae": factor_vae,
     "beta-vae": beta_vae,
@@ -259,6 +272,7 @@ PEERS: dict[str, Callable[[CodeTable, Any, np.random.Generator, float], float]] 
     "downstream": downstream,
     "infomec": infomec,
     "mcc": mcc,
+    "jemmig": by_information,
 }
 
 

@@ -79,6 +79,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "irs": "disentangle_bench.metrics.irs:METRIC",
         "infomec": "disentangle_bench.metrics.infomec:METRIC",
         "mcc": "disentangle_bench.metrics.mcc:METRIC",
+        "jemmig": "disentangle_bench.metrics.jemmig:METRIC",
         "fid": "disentangle_bench.metrics.fid:METRIC",
         "kid": "disentangle_bench.metrics.kid:METRIC",
         "frechet-random": "disentangle_bench.metrics.frechet_random:METRIC",
