@@ -258,6 +258,21 @@ def by_information(table: CodeTable, settings: Any, rng: np.random.Generator, fr
     return seconds(work)
 
 
+def dci_es(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: float) -> float:
+    """A forest for each capacity and factor, as the paper's code grows them; a fraction of the trees, scaled up."""
+    trees = max(1, round(fraction * settings.trees))
+    leaf, total = (10 if settings.robust else 1), 0.0
+    for depth in (1, 2, 3, 4, 8, 10, 12, 14, 16, 18, 20, 32):
+        models = [
+            ensemble.RandomForestClassifier(trees, max_depth=depth, min_samples_leaf=leaf, max_features=None)
+            if settings.robust or k == 0
+            else ensemble.RandomForestRegressor(trees, max_depth=depth)
+            for k in range(table.factors.shape[1])
+        ]
+        total += fits(table, settings.train, models, rng)
+    return total * settings.trees / trees
+
+
 PEERS: dict[str, Callable[[CodeTable, Any, np.random.Generator, float], float]] = {
     "factor-vae": factor_vae,
     "beta-vae": beta_vae,
@@ -273,6 +288,7 @@ PEERS: dict[str, Callable[[CodeTable, Any, np.random.Generator, float], float]] 
     "infomec": infomec,
     "mcc": mcc,
     "jemmig": by_information,
+    "dci-es": dci_es,
 }
 
 
@@ -280,6 +296,8 @@ def share(name: str, settings: Any, fraction: float) -> str:
     """How much of its work a peer does, in words; the rest is extrapolated."""
     if name in ("factor-vae", "beta-vae"):
         return f"{fraction:.1%} of the votes"
+    if name == "dci-es":
+        return f"{max(1, round(fraction * settings.trees))} of {settings.trees} trees"
     if name == "dci" and "boosting" in settings.estimator:
         return f"{max(1, round(fraction * 100))} of 100 stages"
     if name == "downstream" and settings.penalty is None:

@@ -80,6 +80,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "infomec": "disentangle_bench.metrics.infomec:METRIC",
         "mcc": "disentangle_bench.metrics.mcc:METRIC",
         "jemmig": "disentangle_bench.metrics.jemmig:METRIC",
+        "dci-es": "disentangle_bench.metrics.dci_es:METRIC",
         "fid": "disentangle_bench.metrics.fid:METRIC",
         "kid": "disentangle_bench.metrics.kid:METRIC",
         "frechet-random": "disentangle_bench.metrics.frechet_random:METRIC",

@@ -21,7 +21,7 @@ COLUMNS = ("metric", "protocol", "codes", "key", "value")
 SIZES = {"shape": 3, "scale": 4, "orientation": 10, "x": 8, "y": 8}
 SAME_IMAGE = {"orientation": {9: 0}}
 METRICS = tuple(registry.metrics_of(Metric))
-SLOW = {("downstream", "locatello"), ("dci", "locatello"), ("dci", "histogram-boosting")}
+SLOW = {("downstream", "locatello"), ("dci", "locatello"), ("dci", "histogram-boosting"), ("dci-es", "original")}
 """Half a minute and more a table: checked on their own, in the slow tests."""
 DIALECTS = {("infomec", name) for name in registry.get("metric", "infomec").protocols} - {
     ("infomec", "original"), ("infomec", "robust"),
