@@ -22,7 +22,7 @@ KINDS = {
     "random": "10 random",
 }
 ROTATIONS = 20
-FEWER = {"dci": 4, "downstream": 4, "infomec": 4, "dci-es": 4}  # seconds each
+FEWER = {"dci": 4, "downstream": 4, "infomec": 4, "dci-es": 4, "snc": 4}  # seconds each
 SKIPPED = "–"
 MARKS = {1: " ¹", 4: " ⁴"}
 

@@ -246,7 +246,7 @@ def mcc(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: flo
 
 
 def by_information(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: float) -> float:
-    """JEMMIG: information and entropies from bins of all rows."""
+    """JEMMIG, minimality and sufficiency: information and entropies from bins of all rows."""
 
     def work() -> None:
         if not settings.robust:
@@ -273,6 +273,40 @@ def dci_es(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: 
     return total * settings.trees / trees
 
 
+def snc(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: float) -> float:
+    """One comparison with all rows for each cut of a code, and scikit-learn's information."""
+
+    def work() -> None:
+        rows = np.arange(len(table.codes)) if settings.robust else rng.integers(len(table.codes), size=settings.train)
+        for factor in table.factors[rows].T:
+            bins = int(factor.max()) + 1
+            for code in table.codes[rows].T:
+                cuts = np.sort(code)[(np.arange(bins) * len(code) / bins).astype(int)]
+                mutual_info_score(np.sum([code < cut for cut in cuts], axis=0), factor)
+
+    return seconds(work)
+
+
+def omes(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: float) -> float:
+    """For one pair after the other: a row that shares all factors but one. numpy's matrix of all correlations."""
+    codes, sizes = table.codes, tuple(table.factors.max(axis=0) + 1)
+    total = 0.0
+    for k, size in enumerate(sizes):
+        pairs = []
+
+        def draw(k: int = k, size: int = size, pairs: list[tuple[int, int]] = pairs) -> None:
+            row = int(rng.integers(len(codes)))
+            factors = table.factors[row].copy()
+            factors[k] = rng.integers(size)
+            pairs.append((row, int(np.ravel_multi_index(tuple(factors), sizes))))
+
+        total += scaled(draw, min(settings.pairs, len(codes)), fraction)
+        first, second = np.transpose(pairs)
+        again = settings.pairs // len(pairs)
+        total += seconds(lambda f=first, s=second: np.corrcoef(codes[f], codes[s], rowvar=False)) * again
+    return total
+
+
 PEERS: dict[str, Callable[[CodeTable, Any, np.random.Generator, float], float]] = {
     "factor-vae": factor_vae,
     "beta-vae": beta_vae,
@@ -289,6 +323,9 @@ PEERS: dict[str, Callable[[CodeTable, Any, np.random.Generator, float], float]] 
     "mcc": mcc,
     "jemmig": by_information,
     "dci-es": dci_es,
+    "snc": snc,
+    "omes": omes,
+    "minimality-sufficiency": by_information,
 }
 
 
@@ -296,6 +333,8 @@ def share(name: str, settings: Any, fraction: float) -> str:
     """How much of its work a peer does, in words; the rest is extrapolated."""
     if name in ("factor-vae", "beta-vae"):
         return f"{fraction:.1%} of the votes"
+    if name == "omes":
+        return f"{fraction:.1%} of the pairs"
     if name == "dci-es":
         return f"{max(1, round(fraction * settings.trees))} of {settings.trees} trees"
     if name == "dci" and "boosting" in settings.estimator:
