@@ -16,7 +16,7 @@ from disentangle_bench.metrics import score, score_table
 from tests.metrics import golden
 from tests.metrics.cases import FACTORS, FINITE, codes_of, extremes, few, grid
 
-METRICS = ("infomec", "mcc", "jemmig", "dci-es", "snc")
+METRICS = ("infomec", "mcc", "jemmig", "dci-es", "snc", "omes")
 PROTOCOLS = [
     (name, protocol)
     for name in METRICS
@@ -25,7 +25,7 @@ PROTOCOLS = [
 ]
 TWO_FACTORS: tuple[str, ...] = ()
 """Metrics that need two factors that vary."""
-PAIRS: tuple[str, ...] = ()
+PAIRS = ("omes",)
 """Metrics that need two images that differ in one factor alone, or share all others."""
 CLASSIFIED = {"explicitness": 0.02, "disentanglement": 0.03, "completeness": 0.03, "informativeness": 0.03}
 """By how much a score moves where a classifier's iterations round differently, or a tree takes another split."""
