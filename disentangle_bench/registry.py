@@ -83,6 +83,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "dci-es": "disentangle_bench.metrics.dci_es:METRIC",
         "snc": "disentangle_bench.metrics.snc:METRIC",
         "omes": "disentangle_bench.metrics.omes:METRIC",
+        "minimality-sufficiency": "disentangle_bench.metrics.minimality_sufficiency:METRIC",
         "fid": "disentangle_bench.metrics.fid:METRIC",
         "kid": "disentangle_bench.metrics.kid:METRIC",
         "frechet-random": "disentangle_bench.metrics.frechet_random:METRIC",

@@ -16,7 +16,7 @@ from disentangle_bench.metrics import score, score_table
 from tests.metrics import golden
 from tests.metrics.cases import FACTORS, FINITE, codes_of, extremes, few, grid
 
-METRICS = ("infomec", "mcc", "jemmig", "dci-es", "snc", "omes")
+METRICS = ("infomec", "mcc", "jemmig", "dci-es", "snc", "omes", "minimality-sufficiency")
 PROTOCOLS = [
     (name, protocol)
     for name in METRICS
