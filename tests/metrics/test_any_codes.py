@@ -22,9 +22,8 @@ PROTOCOLS = [
     for name in METRICS
     for protocol in registry.get("metric", name).protocols
     if protocol not in registry.get("metric", name).slow
+    and (name, protocol) not in golden.DIALECTS - {("infomec", "original-quantised")}
 ]
-TWO_FACTORS: tuple[str, ...] = ()
-"""Metrics that need two factors that vary."""
 PAIRS = ("omes",)
 """Metrics that need two images that differ in one factor alone, or share all others."""
 CLASSIFIED = {"explicitness": 0.02, "disentanglement": 0.03, "completeness": 0.03, "informativeness": 0.03}
@@ -81,8 +80,7 @@ def test_nothing_to_tell_apart_is_a_reason_and_so_is_one_image(name: str, protoc
     codes = np.random.default_rng(0).standard_normal((24, 2))
     assert set(score(name, codes, np.zeros((24, 2), int), protocol)) == {"skip"}
     assert set(strict(name, protocol, [[1.0, 2.0]], np.array([[3, 4]]))) == {"skip"}
-    one = strict(name, protocol, codes, FACTORS[:, [2]])
-    assert set(one) == {"skip"} if name in TWO_FACTORS else in_range(name, one)
+    assert in_range(name, strict(name, protocol, codes, FACTORS[:, [2]])), "one factor is enough"
 
 
 @any_protocol
