@@ -89,6 +89,7 @@ def dci_es(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> di
     importance = np.zeros((len(active), len(varying)))
     if active.any():
         importance[active] = np.stack([each.importance[best] for each in curves], axis=1)
+    explicit = [_explicitness(each, protocol.robust) for each in curves]
     counted = importance[active] if protocol.robust else importance
     losses: list[list[float]] = [[] for _ in table.factor_names]
     for v, k in enumerate(varying):
@@ -97,9 +98,7 @@ def dci_es(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> di
         "disentanglement": concentration(counted, 0.0, weighted=True),
         "completeness": concentration(counted.T, 0.0, weighted=False),
         "informativeness": float(quality[:, best].clip(0).mean()),
-        "explicitness": float(np.mean([_explicitness(each, protocol.robust) for each in curves]))
-        if active.any()
-        else 0.0,
+        "explicitness": float(np.mean(explicit)) if active.any() else 0.0,
         "size": min(1.0, len(varying) / len(counted)) if active.any() else 0.0,
         "capacity": CAPACITIES[best],
         "loss": losses,

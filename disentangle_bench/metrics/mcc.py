@@ -68,9 +68,7 @@ def mcc(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> dict[
     known = rho[chosen, varying[matched]] > 0
     code_of_factor = np.full(len(table.factor_names), -1)
     code_of_factor[varying[matched[known]]] = chosen[known]
-    half = (
-        len(rows) // 2 if protocol.robust else 0
-    )  # rows that the regression is fitted to alone; 0: it is fitted to all
+    half = len(rows) // 2 if protocol.robust else 0
     return {
         "score": float(rho[chosen, varying[matched]].sum() / len(varying)),
         "r2": _explained(codes[:, active], targets, half) if active.any() else 0.0,
