@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+MOST_VOTES = 2**22  # numbers that are held at a time while trees vote: 32 MiB
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -59,22 +61,31 @@ def capacity_curve(
     else:
         model = RandomForestRegressor(trees, **settings)
     model.fit(features[:train], labels)
-    rows = features[train:].astype(np.float32)  # what trees compare
-    voted = np.zeros((len(depths), len(rows), len(model.classes_) if classified else 1))
-    importance = np.zeros((len(depths), features.shape[1]))
-    for tree in (each.tree_ for each in model.estimators_):
-        for i, node in enumerate(_stops(tree, rows, depths)):
-            voted[i] += tree.value[node, 0]
-        importance += _importances(tree, depths) / trees
+    grown = [each.tree_ for each in model.estimators_]
+    importance = np.sum([_importances(tree, depths) for tree in grown], axis=0)
     total = importance.sum(axis=1, keepdims=True)
     importance /= np.where(total > 0, total, 1)
+    guess = _predicted(grown, features[train:].astype(np.float32), depths)  # float32 is what trees compare
     if classified:
-        loss = (model.classes_[voted.argmax(axis=2)] != judged).mean(axis=1)
+        loss = (model.classes_[guess.astype(np.int64)] != judged).mean(axis=1)
     else:
         variance = judged.var()  # of one value it is 0: then nothing is explained
-        error = ((voted[:, :, 0] / trees - judged) ** 2).mean(axis=1)
-        loss = error / variance if variance > 0 else np.ones(len(depths))
+        loss = ((guess - judged) ** 2).mean(axis=1) / variance if variance > 0 else np.ones(len(depths))
     return Curve(loss, importance, blind)
+
+
+def _predicted(trees: Sequence[Any], rows: np.ndarray, depths: Sequence[int]) -> np.ndarray:
+    """What trees give for float32 rows (N, D) at each depth, (C, N): the mean, or the number of the likeliest class."""
+    classes = trees[0].value.shape[2]
+    parts = max(1, len(depths) * len(rows) * classes // MOST_VOTES)
+    found = []
+    for part in np.array_split(rows, parts):
+        votes = np.zeros((len(depths), len(part), classes))
+        for tree in trees:
+            for i, node in enumerate(_stops(tree, part, depths)):
+                votes[i] += tree.value[node, 0]
+        found.append(votes.argmax(axis=2) if classes > 1 else votes[:, :, 0] / len(trees))
+    return np.concatenate(found, axis=1)
 
 
 def _stops(tree: Any, rows: np.ndarray, depths: Sequence[int]) -> list[np.ndarray]:

@@ -12,6 +12,8 @@ from disentangle_bench.metrics.discretise import joint_counts, mutual_informatio
 from disentangle_bench.metrics.preparation import left_out, varies
 from disentangle_bench.metrics.sap import recall_by_bins
 
+MOST_VALUES = 1_000  # of a factor that `original` maps one to one: its bins are as many, and their table is square
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -50,6 +52,9 @@ def snc(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> dict[
     if not len(varying):
         return {"skip": "no factor has more than one value, so there is nothing to predict"}
     values = value_numbers(table.factors[:, varying])
+    most = int(values.max()) + 1
+    if most > MOST_VALUES and not protocol.robust:
+        return {"skip": f"a factor has {most:,} values, too many to have a bin each; use `robust`"}
     find = _by_recall if protocol.robust else _by_quantiles
     accuracy, chance, code, active = find(table, values, protocol, rng)
     adjusted = np.clip((accuracy - chance) / np.where(chance < 1, 1 - chance, 1), 0, 1)

@@ -85,6 +85,13 @@ class TestForests:
             assert curve.loss[i] == pytest.approx(1 - model.score(features[500:], target[500:]), abs=tolerance)
             assert np.allclose(curve.importance[i], model.feature_importances_, atol=tolerance)
 
+    def test_votes_counted_in_parts_are_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        codes = np.random.default_rng(0).standard_normal((60, 2))
+        arguments = (codes, grid((3, 20))[:, 0], 40, (1, 3), 4, 1, True, 0)
+        whole_at_once = forests.capacity_curve(*arguments)
+        monkeypatch.setattr(forests, "MOST_VOTES", 30)
+        assert np.array_equal(forests.capacity_curve(*arguments).loss, whole_at_once.loss)
+
     @pytest.mark.parametrize("classified", [True, False])
     def test_one_value_to_fit_to_or_to_judge(self, classified: bool) -> None:
         features = np.arange(40.0)[:, None]

@@ -47,6 +47,14 @@ def test_a_frequent_value_is_chance() -> None:
     assert found["adjusted"] < 0.05
 
 
+def test_a_factor_of_thousands_of_values_is_a_reason_or_robusts() -> None:
+    """A square table of its values would take gigabytes."""
+    many = np.random.default_rng(0).permutation(40_000)
+    factors = np.column_stack([many, many % 2])
+    assert "40,000 values" in score("snc", many[:, None], factors, "original")["skip"]
+    assert 0 <= score("snc", many[:, None], factors, "robust")["adjusted"] <= 1
+
+
 def test_bins_are_cut_where_the_sorted_codes_are() -> None:
     """Of 0 to 9 in three parts: cuts at places 3 and 6."""
     codes = np.arange(10.0)[:, None]
