@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -22,7 +22,8 @@ KINDS = {
     "random": "10 random",
 }
 ROTATIONS = 20
-FEWER = {"dci": 4, "downstream": 4}  # seconds each
+FEWER = {"dci": 4, "downstream": 4, "infomec": 4, "dci-es": 4, "snc": 4}  # seconds each
+SKIPPED = "–"
 MARKS = {1: " ¹", 4: " ⁴"}
 
 
@@ -49,7 +50,7 @@ def rotations(metric: Metric, protocol: str) -> int:
     return 1 if protocol in metric.slow else FEWER.get(metric.name, ROTATIONS)
 
 
-def measure(slow: bool) -> dict[tuple[str, str], dict[str, list[list[float]]]]:
+def measure(chosen: Collection[tuple[Metric, str]]) -> dict[tuple[str, str], dict[str, list[list[float]]]]:
     """{(metric, protocol): {kind of codes: for each seed, the values of the metric's keys}}."""
     factors = dsprites_factors()
     # An encoder sees images, and orientations 0 and 39 are one image: the oracles see them as one value, too.
@@ -59,29 +60,32 @@ def measure(slow: bool) -> dict[tuple[str, str], dict[str, list[list[float]]]]:
         for seed in range(ROTATIONS if kind == "rotated" else 1):
             sys.stderr.write(f"{kind}, seed {seed}\n")
             table = table_of(oracle_codes(seen, kind, seed), factors)
-            for metric, protocol in protocols(slow):
+            for metric, protocol in chosen:
                 if seed < rotations(metric, protocol):
                     result = score_table(metric.name, table, protocol, seed)
                     row = values.setdefault((metric.name, protocol), {}).setdefault(kind, [])
-                    row.append([result[key] for key in metric.keys])
+                    row.append([result[key] for key in metric.keys] if "skip" not in result else [])
     return values
 
 
 def cell(seeds: list[list[float]]) -> str:
-    """The keys' values, each with its standard deviation over seeds where there are several."""
+    """The keys' values, each with its standard deviation over seeds where there are several; a dash where skipped."""
     texts = []
+    if not seeds[0]:
+        return SKIPPED
     for values in zip(*seeds, strict=True):
         spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
         texts.append(f"{np.mean(values):.2f}{spread}")
     return " / ".join(texts)
 
 
-def print_oracles(slow: bool) -> None:
-    """Measure, and print one Markdown row a metric and protocol."""
-    measured = measure(slow)
+def print_oracles(slow: bool, only: Collection[str] | None = None) -> None:
+    """Measure, and print one Markdown row a metric and protocol; of these metrics alone where some are named."""
+    chosen = [pair for pair in protocols(slow) if not only or pair[0].name in only]
+    measured = measure(chosen)
     print(f"| metric · protocol | {' | '.join(KINDS.values())} |")
     print("|---" * (len(KINDS) + 1) + "|")
-    for metric, protocol in protocols(slow):
+    for metric, protocol in chosen:
         mark = MARKS.get(rotations(metric, protocol), "")
         cells = [cell(measured[metric.name, protocol][kind]) for kind in KINDS]
         print(f"| `{metric.name}` · `{protocol}`{mark} | {' | '.join(cells)} |")

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
+import scipy.optimize
 import scipy.stats
 from common import seconds
 from sklearn import ensemble
-from sklearn.linear_model import Lasso, LogisticRegression, LogisticRegressionCV
+from sklearn.feature_selection import mutual_info_classif
+from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, LogisticRegressionCV
 from sklearn.metrics import mutual_info_score, roc_auc_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
@@ -209,6 +211,102 @@ def downstream(table: CodeTable, settings: Any, rng: np.random.Generator, fracti
     return total
 
 
+def infomec(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: float) -> float:
+    """scikit-learn's information of one code and factor after the other, its classifier, and both again by chance."""
+
+    def work() -> None:
+        rows = rng.permutation(len(table.codes))[:10_000]
+        codes = (table.codes[rows] - table.codes[rows].mean(axis=0)) / table.codes[rows].std(axis=0)
+        for shuffled in (False, True):
+            factors = rng.permutation(table.factors[rows]) if shuffled else table.factors[rows]
+            if settings.robust:
+                information(table.codes, table.factors, RANK_BINS, by_rank=True)
+                continue
+            for factor in factors.T:
+                for code in codes.T:
+                    mutual_info_classif(code[:, None], factor, n_neighbors=settings.neighbours)
+        for factor in table.factors[rows].T:
+            model = LogisticRegression(C=np.inf, class_weight="balanced", max_iter=settings.iterations)
+            model.fit(codes, factor).predict_proba(codes)
+
+    return seconds(work)
+
+
+def mcc(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: float) -> float:
+    """scipy's correlation of one code and factor after the other, and scikit-learn's regression."""
+
+    def work() -> None:
+        rows = rng.integers(len(table.codes), size=settings.rows)
+        correlation = scipy.stats.pearsonr if settings.correlation == "pearson" else scipy.stats.spearmanr
+        found = [[abs(correlation(c, f)[0]) for f in table.factors[rows].T] for c in table.codes[rows].T]
+        scipy.optimize.linear_sum_assignment(found, maximize=True)
+        LinearRegression().fit(table.codes[rows], table.factors[rows]).score(table.codes[rows], table.factors[rows])
+
+    return seconds(work)
+
+
+def by_information(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: float) -> float:
+    """JEMMIG, minimality and sufficiency: information and entropies from bins of all rows."""
+
+    def work() -> None:
+        if not settings.robust:
+            information(table.codes, table.factors, settings.bins, by_rank=False)
+            return
+        for k, most in enumerate(table.factors.max(axis=0)):
+            information(table.codes, table.factors[:, [k]], 2 * int(most) + 3, by_rank=True)
+
+    return seconds(work)
+
+
+def dci_es(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: float) -> float:
+    """A forest for each capacity and factor, as the paper's code grows them; a fraction of the trees, scaled up."""
+    trees = max(1, round(fraction * settings.trees))
+    leaf, total = (10 if settings.robust else 1), 0.0
+    for depth in (1, 2, 3, 4, 8, 10, 12, 14, 16, 18, 20, 32):
+        models = [
+            ensemble.RandomForestClassifier(trees, max_depth=depth, min_samples_leaf=leaf, max_features=None)
+            if settings.robust or k == 0
+            else ensemble.RandomForestRegressor(trees, max_depth=depth)
+            for k in range(table.factors.shape[1])
+        ]
+        total += fits(table, settings.train, models, rng)
+    return total * settings.trees / trees
+
+
+def snc(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: float) -> float:
+    """One comparison with all rows for each cut of a code, and scikit-learn's information."""
+
+    def work() -> None:
+        rows = np.arange(len(table.codes)) if settings.robust else rng.integers(len(table.codes), size=settings.train)
+        for factor in table.factors[rows].T:
+            bins = int(factor.max()) + 1
+            for code in table.codes[rows].T:
+                cuts = np.sort(code)[(np.arange(bins) * len(code) / bins).astype(int)]
+                mutual_info_score(np.sum([code < cut for cut in cuts], axis=0), factor)
+
+    return seconds(work)
+
+
+def omes(table: CodeTable, settings: Any, rng: np.random.Generator, fraction: float) -> float:
+    """For one pair after the other: a row that shares all factors but one. numpy's matrix of all correlations."""
+    codes, sizes = table.codes, tuple(table.factors.max(axis=0) + 1)
+    total = 0.0
+    for k, size in enumerate(sizes):
+        pairs = []
+
+        def draw(k: int = k, size: int = size, pairs: list[tuple[int, int]] = pairs) -> None:
+            row = int(rng.integers(len(codes)))
+            factors = table.factors[row].copy()
+            factors[k] = rng.integers(size)
+            pairs.append((row, int(np.ravel_multi_index(tuple(factors), sizes))))
+
+        total += scaled(draw, min(settings.pairs, len(codes)), fraction)
+        first, second = np.transpose(pairs)
+        again = settings.pairs // len(pairs)
+        total += seconds(lambda f=first, s=second: np.corrcoef(codes[f], codes[s], rowvar=False)) * again
+    return total
+
+
 PEERS: dict[str, Callable[[CodeTable, Any, np.random.Generator, float], float]] = {
     "factor-vae": factor_vae,
     "beta-vae": beta_vae,
@@ -221,6 +319,13 @@ PEERS: dict[str, Callable[[CodeTable, Any, np.random.Generator, float], float]] 
     "irs": irs,
     "dci": dci,
     "downstream": downstream,
+    "infomec": infomec,
+    "mcc": mcc,
+    "jemmig": by_information,
+    "dci-es": dci_es,
+    "snc": snc,
+    "omes": omes,
+    "minimality-sufficiency": by_information,
 }
 
 
@@ -228,6 +333,10 @@ def share(name: str, settings: Any, fraction: float) -> str:
     """How much of its work a peer does, in words; the rest is extrapolated."""
     if name in ("factor-vae", "beta-vae"):
         return f"{fraction:.1%} of the votes"
+    if name == "omes":
+        return f"{fraction:.1%} of the pairs"
+    if name == "dci-es":
+        return f"{max(1, round(fraction * settings.trees))} of {settings.trees} trees"
     if name == "dci" and "boosting" in settings.estimator:
         return f"{max(1, round(fraction * 100))} of 100 stages"
     if name == "downstream" and settings.penalty is None:

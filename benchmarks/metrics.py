@@ -2,7 +2,8 @@
 
     python benchmarks/metrics.py [--codes random] [--slow] [--fraction 0.02] [--repeats 3] [--only NAME,...]
     python benchmarks/metrics.py --encoder      what an encoder's scores cost with encoding, beside a vote-wise peer
-    python benchmarks/metrics.py --oracles      scores of the oracle encoders: the table of docs/explanation/oracles.md
+    python benchmarks/metrics.py --oracles      scores of the oracle encoders: the table of docs/explanation/oracles.md;
+                                                with `--only`, too
 
 A peer draws, gathers and reduces one vote, code or factor after the other, as the public implementations do (see
 metric_peers.py). It runs once; what it runs only a part of is scaled up, as the table says. Each metric runs in a
@@ -46,13 +47,15 @@ def codes_of(kind: str, factors: np.ndarray) -> np.ndarray:
 def serve(pipe: Connection, metric: str, table: CodeTable, protocol: str, repeats: int) -> None:
     """In a forked process: seconds, the least of `repeats`; processor time; MiB beyond those at its start."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    best = fastest(lambda: score_table(metric, table, protocol), repeats)
+    results: list[dict[str, Any]] = []
+    best = fastest(lambda: results.append(score_table(metric, table, protocol)), repeats)
     processor = time.process_time() / repeats
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    pipe.send({"seconds": best, "processor": processor, "mib": (after - before) * KIB_A_UNIT / 1024})
+    mib = (after - before) * KIB_A_UNIT / 1024
+    pipe.send({"seconds": best, "processor": processor, "mib": mib, "skipped": "skip" in results[-1]})
 
 
-def measure_one(metric: Metric, table: CodeTable, protocol: str, repeats: int) -> dict[str, float]:
+def measure_one(metric: Metric, table: CodeTable, protocol: str, repeats: int) -> dict[str, Any]:
     """What `serve` measures of one metric under one protocol."""
     context = get_context("fork")
     pipe, other = context.Pipe()
@@ -79,7 +82,9 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         repeats = 1 if protocol in metric.slow else options.repeats
         rows.append({"metric": metric.name, "protocol": protocol, **measure_one(metric, table, protocol, repeats)})
     for row, (metric, protocol) in zip(rows[1:], chosen, strict=True):
-        if metric.name in metric_peers.PEERS:
+        if row["skipped"]:
+            row["loop_runs"] = "skipped"
+        elif metric.name in metric_peers.PEERS:
             sys.stderr.write(f"plain loop of {metric.name}, {protocol}\n")
             settings = metric.protocols[protocol]
             row["loop"] = metric_peers.time_peer(metric.name, table, settings, options.fraction)
@@ -125,7 +130,7 @@ def main() -> None:
     if not 0 < options.fraction <= 1:
         arguments.error("--fraction must be in (0, 1]")
     if options.oracles:
-        print_oracles(options.slow)
+        print_oracles(options.slow, options.only)
         return
     if options.encoder:
         from metric_encoder import main as encoder  # torch is loaded for this alone

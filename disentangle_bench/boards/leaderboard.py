@@ -16,6 +16,7 @@ from disentangle_bench.training.numerics import Numerics
 from disentangle_bench.trials.records import Record
 from disentangle_bench.trials.sweep import number
 
+NOT_YET = "not scored yet; `disentangle-bench run` with the study scores the stored codes"
 TOO_FEW = f"needs {MIN_SEEDS} seeds"
 
 GROUP = ["model", "configuration", "dataset", "code_source", "steps", "metric", "protocol", "key"]
@@ -65,7 +66,8 @@ class MetricFacts:
 def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) -> pd.DataFrame:
     """Single seeds: one row a trial × metric × protocol × key, with `SEED_COLUMNS` and what groups of them share.
 
-    `value` is missing where the trial failed or diverged (`status`) or the metric skipped (`skip` says why).
+    `value` is missing where the trial failed or diverged (`status`), or the metric skipped or has not scored it (`skip`
+    says which, and why).
     `record` is the place of the row's trial among the records.
     """
     asked = [(metric, protocol) for metric, fact in facts.items() for protocol in fact.protocols]
@@ -76,9 +78,8 @@ def scores_frame(records: Iterable[Record], facts: Mapping[str, MetricFacts]) ->
         part = sampled(record)
         for metric, protocol in asked:
             result = record.scores.get(metric, {}).get(protocol)
-            if result is None and record.status == "finished":
-                continue
-            result = result or {}
+            if result is None:
+                result = {"skip": NOT_YET} if record.status == "finished" else {}
             sampling, evaluated = result.get("sampling", {}), part if facts[metric].of_codes else ""
             for key in facts[metric].keys:
                 found = (result.get(key), result.get("skip", ""), sampling.get(key), sampling.get("repeats"))

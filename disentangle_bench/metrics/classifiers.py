@@ -19,18 +19,21 @@ def logistic_regression(
     train: the indices of the points that it is fitted to.
     solver: "lbfgs", multinomial; or "liblinear", one class against the rest, its penalty on the intercept too, which
         is what scikit-learn before 0.22 did by default.
-    c: the inverse of the penalty.
+    c: the inverse of the penalty; infinite for none.
     """
     return _fitted_logistic(features[train], labels[train], solver, max_iter, c).predict(features)
 
 
-def _fitted_logistic(features: np.ndarray, labels: np.ndarray, solver: str, max_iter: int, c: float = 1.0) -> Any:
+def _fitted_logistic(
+    features: Any, labels: np.ndarray, solver: str, max_iter: int, c: float = 1.0, balanced: bool = False
+) -> Any:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
     from threadpoolctl import threadpool_limits
 
-    model: Any = LogisticRegression(C=c, max_iter=max_iter, solver=solver)
+    weights = "balanced" if balanced else None
+    model: Any = LogisticRegression(C=c, max_iter=max_iter, solver=solver, class_weight=weights)
     if solver == "liblinear":
         model = OneVsRestClassifier(model)
     # The protocol fixes the number of iterations: stopping there is its definition, and no fault of the codes.
@@ -40,11 +43,14 @@ def _fitted_logistic(features: np.ndarray, labels: np.ndarray, solver: str, max_
 
 
 def class_probabilities(
-    train: np.ndarray, labels: np.ndarray, test: np.ndarray, solver: str, max_iter: int
+    train: Any, labels: np.ndarray, test: Any, solver: str, max_iter: int, c: float = 1.0, balanced: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities (M, C) of features (M, D), and their classes (C,), by `logistic_regression`'s model of features
-    (N, D) and labels (N,) of two classes or more."""
-    model = _fitted_logistic(train, labels, solver, max_iter)
+    (N, D) and labels (N,) of two classes or more.
+
+    balanced: each class weighs the same, however many rows it has.
+    """
+    model = _fitted_logistic(train, labels, solver, max_iter, c, balanced)
     return model.predict_proba(test), model.classes_
 
 

@@ -91,8 +91,8 @@ def dci(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> dict[
     full = np.zeros((len(active), len(table.factor_names)))
     full[:, varying] = importance
     return {
-        "disentanglement": _concentration(counted, protocol.smoothing, weighted=True),
-        "completeness": _concentration(counted.T, protocol.smoothing, weighted=not protocol.mean_of_factors),
+        "disentanglement": concentration(counted, protocol.smoothing, weighted=True),
+        "completeness": concentration(counted.T, protocol.smoothing, weighted=not protocol.mean_of_factors),
         "informativeness": float(np.mean(quality)),
         "active_codes": int(active.sum()),
         **left_out(table),
@@ -100,7 +100,7 @@ def dci(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> dict[
     }
 
 
-def _concentration(rows: np.ndarray, smoothing: float, weighted: bool) -> float:
+def concentration(rows: np.ndarray, smoothing: float, weighted: bool) -> float:
     """Mean over rows (R, n) of 1 - entropy in base n of the row over its sum; rows of zeros count 0."""
     mass = rows.sum(axis=1)
     if not mass.any():

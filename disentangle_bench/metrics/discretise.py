@@ -27,23 +27,36 @@ def equal_width(codes: np.ndarray, bins: int) -> np.ndarray:
     return numbers
 
 
-def equal_count(codes: np.ndarray, bins: int) -> np.ndarray:
-    """Bin numbers 0..bins-1, int (N, D), of codes (N, D): by rank, as equally filled as ties allow; `bins` is odd.
-
-    A value goes where its mid-rank falls, (rows below it + rows not above it) / 2, so equal values share a bin, two
-    neighbours that each make up 1 / bins of the rows have a bin each, and every strictly monotone map of a code,
-    rising or falling, gives the same bins. One outlier is one row at an end, no more.
-    """
+def centred_ranks(codes: np.ndarray) -> np.ndarray:
+    """Twice each value's distance from the middle rank, int (N, D), of codes (N, D); equal values share their mid-rank,
+    (rows below it + rows not above it) / 2."""
     rows = len(codes)
-    numbers = np.empty(codes.shape, dtype=np.int64, order="F")  # counting reads whole columns
+    ranks = np.empty(codes.shape, dtype=np.int64, order="F")  # counting reads whole columns
     for d, column in enumerate(codes.T):
         order = np.argsort(column)
         ordered = column[order]
         first = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))  # where each value starts
         last = np.append(first[1:], rows)
-        centred = first + last - rows  # twice the mid-rank's distance from the middle
-        bin_of_value = np.sign(centred) * ((np.abs(centred) * bins + rows) // (2 * rows)) + bins // 2
-        numbers[order, d] = np.repeat(bin_of_value, last - first)
+        ranks[order, d] = np.repeat(first + last - rows, last - first)
+    return ranks
+
+
+def ranks_in_bins(ranks: np.ndarray, bins: int) -> np.ndarray:
+    """Bin numbers 0..bins-1, int (N,), of one code's `centred_ranks`: equally filled but for ties; `bins` is odd."""
+    rows = len(ranks)
+    return np.sign(ranks) * ((np.abs(ranks) * bins + rows) // (2 * rows)) + bins // 2
+
+
+def equal_count(codes: np.ndarray, bins: int) -> np.ndarray:
+    """Bin numbers 0..bins-1, int (N, D), of codes (N, D): by rank, as equally filled as ties allow; `bins` is odd.
+
+    A value goes where its mid-rank falls, so equal values share a bin, two neighbours that each make up 1 / bins of the
+    rows have a bin each, and every strictly monotone map of a code, rising or falling, gives the same bins. One outlier
+    is one row at an end, no more.
+    """
+    numbers = centred_ranks(codes)
+    for column in numbers.T:
+        column[:] = ranks_in_bins(column, bins)
     return numbers
 
 
@@ -110,25 +123,58 @@ def robust_bins(table: CodeTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def robust_information(table: CodeTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Information in nats of all codes on the varying factors, (D, V); those factors' entropies, (V,); active, (D,).
 
-    Miller & Madow's correction takes off (pairs - bins - values + 1) / 2N, in the counts of those that occur, which is
-    (bins - 1)(values - 1) / 2N for independent codes; it never adds, so a function of the factor keeps all of it.
-    Information that does not stand out from chance by four standard deviations is 0, so noise has none.
+    Each is what `beyond_chance` leaves, at most the factor's entropy.
     """
     numbers, values, active = robust_bins(table)
     values = values[:, table.varying_factors]
     entropies = entropy(values)  # (V,)
     information = np.zeros((len(active), len(entropies)))
-    rows = len(values)
     for d, code in zip(np.flatnonzero(active), numbers.T, strict=True):
         for k, factor in enumerate(values.T):
             counts = joint_counts(code, factor, int(code.max()) + 1, int(factor.max()) + 1)
-            bins, levels = (int((counts.sum(axis=axis) > 0).sum()) for axis in (1, 0))
-            freedom = (bins - 1) * (levels - 1)  # 2N times the plug-in is chi-square with these under independence
-            plug_in = _information(counts)
-            if 2 * rows * plug_in > freedom + CHANCE * np.sqrt(2 * freedom):
-                bias = max(0, int((counts > 0).sum()) - bins - levels + 1) / (2 * rows)
-                information[d, k] = np.clip(plug_in - bias, 0, entropies[k])
+            information[d, k] = min(beyond_chance(counts), entropies[k])
     return information, entropies, active
+
+
+def information_by_values(
+    table: CodeTable,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What codes in as many bins as a factor needs know of it: 2V + 1 by rank for a factor of V values, at most 999.
+
+    A code that is the factor keeps a bin for each value, and there are few more, so that the code's own entropy means
+    something: it grows with the number of bins.
+
+    Returns information in nats beyond chance, (D, V); the codes' plug-in entropies, (D, V), those of constants 0; the
+    factors', (V,); the bins, int (V,); and which codes vary, bool (D,), as `scale_free` says.
+    """
+    active = scale_free(table.codes)[1]
+    values = value_numbers(table.factors[:, table.varying_factors])
+    entropies = entropy(values)
+    bins = np.minimum(MOST_BINS, 2 * values.max(axis=0) + 3)
+    information, code_entropies = np.zeros((2, len(active), len(entropies)))
+    for d in np.flatnonzero(active):
+        ranks = centred_ranks(table.codes[:, [d]])[:, 0]
+        for k, factor in enumerate(values.T):
+            numbers = ranks_in_bins(ranks, int(bins[k]))
+            counts = joint_counts(numbers, factor, int(bins[k]), int(factor.max()) + 1)
+            code_entropies[d, k] = entropy(numbers[:, None])[0]
+            information[d, k] = min(beyond_chance(counts), entropies[k], code_entropies[d, k])
+    return information, code_entropies, entropies, bins, active
+
+
+def beyond_chance(counts: np.ndarray) -> float:
+    """Mutual information in nats of a table of counts (bins, levels), less what chance alone would show; never below 0.
+
+    Miller & Madow's correction takes off (pairs - bins - values + 1) / 2N, in the counts of those that occur, which is
+    (bins - 1)(values - 1) / 2N for independent codes; it never adds, so a function of the factor keeps all of it.
+    Information that does not stand out from chance by four standard deviations is 0, so noise has none.
+    """
+    bins, levels = (int((counts.sum(axis=axis) > 0).sum()) for axis in (1, 0))
+    freedom = (bins - 1) * (levels - 1)  # 2N times the plug-in is chi-square with these under independence
+    plug_in, rows = _information(counts), int(counts.sum())
+    if 2 * rows * plug_in <= freedom + CHANCE * math.sqrt(2 * freedom):
+        return 0.0
+    return max(0.0, plug_in - max(0, int((counts > 0).sum()) - bins - levels + 1) / (2 * rows))
 
 
 def gap(matrix: np.ndarray) -> np.ndarray:

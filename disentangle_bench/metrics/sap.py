@@ -60,7 +60,7 @@ def sap(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> dict[
         return {"skip": "no factor has more than one value, so there is nothing to predict"}
     prediction = np.zeros((table.codes.shape[1], len(table.factor_names)))  # (D, K)
     if protocol.predictor == "bins":
-        active = _by_bins(table, prediction, rng)
+        prediction, active = recall_by_bins(table, rng)
     else:
         train = draw_rows(table, protocol.rows, rng)
         test = table.sample(protocol.test_rows, rng) if protocol.test_rows else train
@@ -103,9 +103,10 @@ def _correlation(table: CodeTable, k: int, rows: np.ndarray, least_std: float) -
     return np.where(defined, np.minimum(square, 1), 0)
 
 
-def _by_bins(table: CodeTable, prediction: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Fill in S of `robust`; return which codes vary, (D,). Bins see all codes, the classifier half of the labels."""
+def recall_by_bins(table: CodeTable, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """S of `robust`, (D, K), and which codes vary, (D,). Bins see all codes, the classifier half of the labels."""
     numbers, values, active = robust_bins(table)
+    prediction = np.zeros((len(active), len(table.factor_names)))
     half = rng.permutation(len(values)) % 2
     for d, code in zip(np.flatnonzero(active), numbers.T, strict=True):
         for k in table.varying_factors:
@@ -117,7 +118,7 @@ def _by_bins(table: CodeTable, prediction: np.ndarray, rng: np.random.Generator)
                 seen, scored = (counts[:, shared] / counts[:, shared].sum(axis=0) for counts in halves)
                 recalls = scored[np.arange(len(seen)), seen.argmax(axis=1)].sum()  # 1 by chance, all classes at best
                 prediction[d, k] = max(0.0, (recalls - 1) / (shared.sum() - 1))
-    return active
+    return prediction, active
 
 
 METRIC = Metric(

@@ -10,6 +10,7 @@ from rich.console import Console
 from disentangle_bench.boards.leaderboard import (
     COLUMNS,
     COUNTS,
+    NOT_YET,
     SEED_COLUMNS,
     MetricFacts,
     leaderboard,
@@ -169,6 +170,22 @@ def test_mixed_numerics_are_said():
 def test_a_skipped_metric_says_why():
     _, models = board([record(value="one factor only")])
     assert models.loc["ib-gan", "skipped"] == "one factor only"
+
+
+def test_a_record_that_lacks_a_metric_is_shown_with_the_reason():
+    """The study was extended by a metric, and not run again, or not for all of its seeds."""
+    facts = FACTS | {"later": MetricFacts(("score",), True, ("robust",))}
+    records = [record(seed=0), record(seed=1), record("gan", seed=0), record("gan", seed=1, status="failed")]
+    records[0].scores["later"] = {"robust": {"score": 0.25}}
+    table, models = board(records, facts=facts)
+    later = models[models["metric"] == "later"]
+    assert later["seeds"].to_dict() == {"ib-gan": 1, "gan": 0}
+    assert later["failures"].to_dict() == {"ib-gan": 0, "gan": 1}
+    assert later.loc["ib-gan", "mean"] == 0.25
+    assert (later["skipped"] == NOT_YET).all()
+    assert (models[models["metric"] == "kim"]["skipped"] == "").all()
+    assert "no score: not scored yet" in shown_text(table)
+    assert seed_scores(records, facts).query("metric == 'later'")["skip"].tolist() == ["", NOT_YET, NOT_YET, ""]
 
 
 def test_reference_rows_show_floor_and_ceiling():

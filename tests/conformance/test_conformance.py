@@ -30,7 +30,7 @@ DRAWN = ("dsprites-circular", "digits")  # prepared in a moment, from nothing
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        pytest.param(kind, name, id=f"{kind}-{name}", marks=pytest.mark.slow if name == "dci" else ())
+        pytest.param(kind, name, id=f"{kind}-{name}", marks=pytest.mark.slow if name in ("dci", "infomec") else ())
         for kind, name in BUILT_IN
     ],
 )

@@ -21,8 +21,12 @@ COLUMNS = ("metric", "protocol", "codes", "key", "value")
 SIZES = {"shape": 3, "scale": 4, "orientation": 10, "x": 8, "y": 8}
 SAME_IMAGE = {"orientation": {9: 0}}
 METRICS = tuple(registry.metrics_of(Metric))
-SLOW = {("downstream", "locatello"), ("dci", "locatello"), ("dci", "histogram-boosting")}
+SLOW = {("downstream", "locatello"), ("dci", "locatello"), ("dci", "histogram-boosting"), ("dci-es", "original")}
 """Half a minute and more a table: checked on their own, in the slow tests."""
+DIALECTS = {("infomec", name) for name in registry.get("metric", "infomec").protocols} - {
+    ("infomec", "original"), ("infomec", "robust"),
+}  # fmt: skip
+"""Other thresholds of one computation, each of them tested by hand in test_infomec.py."""
 
 
 def table(kind: str) -> CodeTable:
@@ -35,7 +39,7 @@ def table(kind: str) -> CodeTable:
 
 def protocols(metric: str) -> list[str]:
     """A metric's protocols that the golden file covers."""
-    return [name for name in registry.get("metric", metric).protocols if (metric, name) not in SLOW]
+    return [name for name in registry.get("metric", metric).protocols if (metric, name) not in SLOW | DIALECTS]
 
 
 def measure() -> Iterator[tuple[str, str, str, str, float]]:

@@ -52,9 +52,9 @@ class TestByHand:
         """D, C weighted by factor mass, C as the plain mean."""
         codes, factors = np.array(matrix, dtype=float), np.array(matrix, dtype=float).T
         return (
-            dci._concentration(codes, smoothing, weighted=True),
-            dci._concentration(factors, smoothing, weighted=True),
-            dci._concentration(factors, smoothing, weighted=False),
+            dci.concentration(codes, smoothing, weighted=True),
+            dci.concentration(factors, smoothing, weighted=True),
+            dci.concentration(factors, smoothing, weighted=False),
         )
 
     @pytest.mark.parametrize("smoothing", [0.0, 1e-11])
