@@ -117,6 +117,12 @@ class Model(nn.Module, ABC):
         """What all phases of a step share, such as the noise that is drawn for it; by default the batch itself."""
         return batch
 
+    def end(self, step: Tensor) -> None:
+        """What a step changes after its last update, other than parameters; by default nothing.
+
+        As in the phases: nothing of it reaches the host.
+        """
+
     def events(self) -> Mapping[int, tuple[str, ...]]:
         """The players that start anew, with new weights and a new optimiser, before the step that is the key."""
         return {}

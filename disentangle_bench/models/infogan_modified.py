@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from disentangle_bench.models import infogan_cr_celeba as celeba
+from disentangle_bench.models import tensorflow1
 from disentangle_bench.models.adversarial import (
     UNIFORM_ENTROPY,
-    discriminator_loss,
     gaussian_information,
-    generator_loss,
     halvings,
     information_curves,
     squared_error,
@@ -24,6 +23,7 @@ from disentangle_bench.models.adversarial import (
 from disentangle_bench.models.base import Batch, Between, Model, ModelConfig, Player, parameters_of
 from disentangle_bench.models.infogan_cr_config import CELEBA, CIRCULAR, TEAPOT, ModifiedConfig
 from disentangle_bench.models.infogan_cr_networks import LEAK, generator, normalised, trunk
+from disentangle_bench.models.tensorflow1 import LeakyReLU, discriminator_loss, generator_loss
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class InfoGANModified(Model):
             self.discriminator = normalised(nn.Linear(4 * n, 1))
             self.recognition = nn.Sequential(
                 normalised(nn.Linear(4 * n, 4 * n)),
-                nn.LeakyReLU(LEAK),
+                LeakyReLU(LEAK),
                 normalised(nn.Linear(4 * n, config.code_dim)),
             )
         self.register_buffer("still", torch.rand(1, config.noise_dim) * 2 - 1)
@@ -109,8 +109,8 @@ class InfoGANModified(Model):
         }
 
     def player(self, lr: float, parameters: list[nn.Parameter]) -> Player:
-        """These parameters under Adam."""
-        return Player(parameters, partial(torch.optim.Adam, lr=lr, betas=(0.5, 0.999)))
+        """These parameters under TensorFlow's Adam."""
+        return Player(parameters, partial(tensorflow1.Adam, lr=lr, betas=(0.5, 0.999)))
 
     def begin(self, batch: Batch, rng: torch.Generator, step: Tensor) -> Draws:
         """c and z, and a pair of latents of which one code is equal."""
@@ -143,6 +143,10 @@ class InfoGANModified(Model):
         features = self.shared(self.generator(draws.latents))
         nll = self.nll(draws.codes, features)
         return {"generator": generator_loss(self.discriminator(features)) + self.config.information_weight * nll}
+
+    def end(self, step: Tensor) -> None:
+        """The vectors of spectral norm move on, with the weights that the step has left."""
+        tensorflow1.iterate(self)
 
     def nll(self, codes: Tensor, features: Tensor) -> Tensor:
         """−E Σ_i log N(c_i; q_i, 1), in nats."""
