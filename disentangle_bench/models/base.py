@@ -86,6 +86,9 @@ class Model(nn.Module, ABC):
     One phase moves all players from one forward pass. Where a paper updates in turn, or a player twice, there are more,
     and each sees the parameters that the one before it left. A name may stand twice.
     """
+    version: ClassVar[int] = 1
+    """Raised where the same configuration and seed come to train otherwise; part of a trial's identity from 2 on."""
+
     conditional: ClassVar[bool] = False
     """Whether the model is given class labels; its constructor then takes their number as `classes`."""
 

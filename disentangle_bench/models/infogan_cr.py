@@ -23,7 +23,8 @@ class InfoGANCR(InfoGANModified):
     """Lin et al. 2020: L_G = −log D(x̂) + λ·NLL + α·CE(H), L_H = CE(H), in the order H, D with Q, G, G.
 
     H sees two images whose latents have one code and the noise in common, and predicts which code. It trains from the
-    first step, but G feels it from `switch_step` on, before which H and its Adam start anew. The teapots' pairs keep a
+    first step, but G feels it from `switch_step` on, before which H and its Adam start anew. Until then H learns from
+    images that G makes in test mode. The teapots' pairs keep a
     gap between codes that differ until `gap_steps`, after which H starts anew once more. Until the switch G, D and Q
     are InfoGAN (modified)'s. `small` is ours: InfoGAN (modified)'s, with α in the last fifth of its steps, chosen in
     two runs on seed 0. Steps count from 1, the official iterations from 0.

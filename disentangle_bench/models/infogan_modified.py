@@ -51,14 +51,16 @@ class InfoGANModified(Model):
     L_D = −log D(x) − log(1 − D(x̂)) + λ·NLL,   L_G = −log D(x̂) + λ·NLL,   NLL = −Σ_i log N(c_i; q_i(x̂), 1)
 
     The official run of InfoGAN-CR is this model until its regulariser sets in. So it is here, to the byte of a code,
-    for which the pairs that the regulariser needs are drawn here too. Losses are computed from logits, where the code
-    floors probabilities at 1e-8. Other images than a layout's own, 64×64 or for CelebA 32×32, have more or fewer
+    for which the pairs that the regulariser needs are drawn here too. Each step is that of their TensorFlow code, whose
+    spectral norm, leaky ReLU, Adam and floor under probabilities are not torch's: see `tensorflow1`. What is torch's is
+    batch norm's moving variance. Other images than a layout's own, 64×64 or for CelebA 32×32, have more or fewer
     layers. `small` is ours: half the width, a budget of minutes, and a λ that makes up for it, chosen in four runs on
-    seed 0.
+    seed 0. Version 1, up to 0.2.0, had torch's arithmetic, and batch norm's weights began at N(1, 0.02²) instead of 1.
     """
 
     name = "infogan-modified"
     paper = "Lin et al. 2020 (InfoGAN-CR), ICML"
+    version = 2
     code_source = "recognition network"
     search_space: ClassVar = {
         "information_weight": Between(0.01, 1.0), "d_lr": Between(2e-4, 5e-3), "g_lr": Between(1e-4, 5e-3),

@@ -72,6 +72,7 @@ class Attempt:
         """Train unless done, encode unless done, score what is missing."""
         trainer = self.trainer()
         if record is None:
+            self.spec.refuse_outdated()
             try:
                 yield from self.train(trainer)
                 codes = self.codes(trainer)
@@ -82,11 +83,11 @@ class Attempt:
             self.draw(trainer)
         else:
             if not (self.folder / "codes.npy").exists():
-                trainer.restore()
+                self.restore(trainer)
             codes = self.codes(trainer)
         missing = missing_scores(record, self.options.scoring)
         if trainer.step == 0 and any(isinstance(registry.get("metric", name), ImageMetric) for name in missing):
-            trainer.restore()
+            self.restore(trainer)
         scores = self.score(trainer.model, codes, missing, self.options.scoring.repeats)
         for metric, protocols in scores.items():
             source = registry.source_hash("metric", metric)
@@ -96,6 +97,11 @@ class Attempt:
                 record.metric_sources[metric] = source
         record.seconds |= self.seconds
         return record
+
+    def restore(self, trainer: Trainer) -> None:
+        """Give a finished trial's trainer the weights that it ended with."""
+        self.spec.refuse_outdated()
+        trainer.restore()
 
     def trainer(self) -> Trainer:
         """The trial's model and optimisers as they begin, on the trial's device."""
