@@ -16,29 +16,23 @@ STORED = json.loads(PATH.read_text())
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_models_steps_are_those_of_the_equations(name):
+    """Losses, all weights, running statistics and spectral norm's vectors; then the stored numbers."""
     case = CASES[name]
     with float64():
         model, start = built(case), built(case)
-        for losses, (expected, networks) in zip(by_the_model(case, model), by_the_equations(case, start), strict=True):
+        sides = zip(by_the_model(case, model), by_the_equations(case, start), STORED[name], strict=True)
+        for losses, (expected, networks), stored in sides:
             assert losses.keys() == expected.keys()
             for player, loss in expected.items():
                 assert losses[player].item() == pytest.approx(loss.item(), rel=1e-10), player
+            ours = {network: layers_of(getattr(model, network)) for network in networks}
             for network, layers in networks.items():
-                for ours, theirs in zip(layers_of(getattr(model, network)), layers, strict=True):
-                    values = {part: value for part, value in vars(theirs).items() if value is not None}
-                    found = {part: getattr(ours, part) for part in values}
+                for layer, reference in zip(ours[network], layers, strict=True):
+                    values = {part: value for part, value in vars(reference).items() if value is not None}
+                    found = {part: getattr(layer, part) for part in values}
                     # biases before batch norm have no gradient but rounding errors, which optimisers divide by 1e-8
-                    torch.testing.assert_close(found, values, rtol=1e-8, atol=3e-9, msg=f"{network}: {ours}")
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_the_models_steps_are_the_stored_ones(name):
-    case = CASES[name]
-    with float64():
-        model = built(case)
-        for losses, expected in zip(by_the_model(case, model), STORED[name], strict=True):
-            found = summary(losses, {network: layers_of(getattr(model, network)) for network in case.networks})
-            assert found == pytest.approx(expected, rel=1e-8, abs=2e-8)
+                    torch.testing.assert_close(found, values, rtol=1e-8, atol=3e-9, msg=f"{network}: {layer}")
+            assert summary(losses, ours) == pytest.approx(stored, rel=1e-8, abs=2e-8)
 
 
 def test_every_case_is_stored():

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from disentangle_bench import registry
 from disentangle_bench.models.base import Batch, Model
 from disentangle_bench.training.step import StepState
+from tests.models.equations.cgan import cgan
 from tests.models.equations.ib_gan import ib_gan_framework
 from tests.models.equations.infogan import dcgan, infogan_original
 from tests.models.equations.infogan_cr import infogan_cr
@@ -49,6 +50,10 @@ VAE = ("encoder", "decoder")
 MODIFIED = ("generator", "shared", "discriminator", "recognition")
 ORIGINAL = ("generator", "trunk", "discriminator", "recognition")
 LITTLE = {"width": 2, "noise_dim": 3}
+CGAN = {
+    "z_units": 4, "label_units": 5, "joint_units": 6, "image_maxout": (3, 2), "label_maxout": (2, 2),
+    "joint_maxout": (3, 2),
+}  # fmt: skip
 CASES = {
     "gan": Case("gan", "dsprites", ib_gan_framework, FRAMEWORK, NARROW, (50_000,)),
     "infogan": Case("infogan", "dsprites", ib_gan_framework, FRAMEWORK, NARROW, (50_000,)),
@@ -65,11 +70,15 @@ CASES = {
     "dip-vae-i": Case("dip-vae-i", "dsprites", vae, VAE),
     "dip-vae-ii": Case("dip-vae-ii", "dsprites", vae, VAE),
     "infogan-modified": Case("infogan-modified", "dsprites", infogan_cr, MODIFIED, LITTLE, (1, 2, 3)),
+    "infogan-modified, celeba": Case(
+        "infogan-modified", "celeba-infogan-cr", infogan_cr, MODIFIED, LITTLE | {"code_dim": 2}, (1, 2)
+    ),
     "infogan-cr": Case(
         "infogan-cr", "dsprites", infogan_cr, (*MODIFIED, "contrast"), LITTLE | {"switch_step": 3}, (1, 2, 3, 4)
     ),
     "infogan-original": Case("infogan-original", "mnist", infogan_original, ORIGINAL, LITTLE),
     "c-infogan": Case("c-infogan", "mnist", infogan_original, (*ORIGINAL, "reader"), LITTLE),
+    "cgan": Case("cgan", "mnist", cgan, ("generator", "discriminator", "encoder"), CGAN),
     "dcgan": Case(
         "dcgan", "pytorch-examples", dcgan, ("generator", "discriminator", "encoder"), {"width": 2, "z_dim": 3}
     ),

@@ -13,8 +13,12 @@ from tests.models.equations.parts import SIDE, Mode, Networks, learned, move_all
 
 def infogan_cr(name: str, nets: Networks, c: Any, x: Tensor, rng: torch.Generator, t: int, kept: dict) -> dict:
     """H, D with Q, G, G; then spectral norm's vectors. InfoGAN (modified) is this without H."""
-    g_words = f"F R B F R B {SIDE // 4}x{SIDE // 4} T:2:1 L B T:2:1 sigmoid"
-    shared_words = "C:2:1 L C:2:1 L flat F L"
+    if c.layout == "celeba":
+        g_words = f"F B R F B R {SIDE // 4}x{SIDE // 4} T:2:2:1 B R T:2:2:1 tanh"
+        shared_words, q_words = "C:2:2 L C:2:2 L C:2:2 L flat", "F"
+    else:
+        g_words = f"F R B F R B {SIDE // 4}x{SIDE // 4} T:2:1 L B T:2:1 sigmoid"
+        shared_words, q_words = "C:2:1 L C:2:1 L flat F L", "F L F"
     regularised, alpha = name == "infogan-cr", 0.0
     train, test = Mode(at_zero=1.0), Mode(at_zero=1.0, test=True)
     g, shared, d, q, h = (nets.get(k) for k in ("generator", "shared", "discriminator", "recognition", "contrast"))
@@ -36,7 +40,7 @@ def infogan_cr(name: str, nets: Networks, c: Any, x: Tensor, rng: torch.Generato
 
     def judged(images: Tensor) -> tuple[Tensor, Tensor]:
         features = run(shared_words, shared, images, train)
-        return run("F", d, features, train).sigmoid(), run("F L F", q, features, train)
+        return run("F", d, features, train).sigmoid(), run(q_words, q, features, train)
 
     def nll(guess: Tensor) -> Tensor:
         return (0.5 * (codes - guess) ** 2 + 0.5 * math.log(2 * math.pi)).sum(dim=1).mean()

@@ -69,7 +69,8 @@ class Mode:
 
 
 def run(words: str, layers: list[Layer], x: Tensor, mode: Mode | None = None) -> Tensor:
-    """A network in words. F: dense; C:s:p and T:s:p: convolution and transposed, stride and padding; B: batch norm;
+    """A network in words. F: dense; C:s:p and T:s:p: convolution and transposed, stride and padding, or
+    T:s:p:o with a row and a column more; B: batch norm;
     R, L: ReLU and leaky ReLU; AxA: to maps of A×A; flat; tanh; sigmoid."""
     mode, values = mode or Mode(), iter(layers)
     for word in words.split():
@@ -78,9 +79,9 @@ def run(words: str, layers: list[Layer], x: Tensor, mode: Mode | None = None) ->
             layer = next(values)
             x = x @ weight(layer).T + layer.b
         elif kind in "CT":
-            layer, (stride, padding) = next(values), map(int, numbers)
+            layer = next(values)
             convolve = nn.functional.conv2d if kind == "C" else nn.functional.conv_transpose2d
-            x = convolve(x, weight(layer), layer.b, stride, padding)
+            x = convolve(x, weight(layer), layer.b, *map(int, numbers))
         elif kind == "B":
             x = batch_norm(next(values), x, mode)
         elif kind == "R":
