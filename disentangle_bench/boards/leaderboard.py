@@ -96,7 +96,7 @@ def trial_values(record: Record, criteria: Mapping[str, tuple[str, str]]) -> dic
     return {
         "id": record.id,
         "model": record.spec.model,
-        "configuration": record.spec.configuration,
+        "configuration": record.spec.shown_configuration,
         "dataset": record.spec.dataset,
         "code_source": record.code_source,
         "steps": record.spec.config.get("steps", 0),

@@ -73,7 +73,7 @@ def add_comparisons(records: list[Record], study: Study, workspace: Workspace) -
     for record in records:
         if record.status == "finished":
             spec = record.spec
-            cells.setdefault((spec.dataset, spec.model, spec.configuration), []).append(record)
+            cells.setdefault((spec.dataset, spec.model, spec.shown_configuration), []).append(record)
     for (dataset, model, _), cell in cells.items():
         for name, protocols in study.comparisons.items():
             for protocol in protocols:

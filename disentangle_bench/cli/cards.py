@@ -93,6 +93,7 @@ def model_card(name: str) -> str:
         ("paper", cls.paper),
         ("codes from", cls.code_source),
         ("given labels", "yes" if cls.conditional else "no"),
+        ("version", str(cls.version) if cls.version > 1 else ""),
         *((f"`{phase}`", own_words(cls, phase)) for phase in dict.fromkeys(cls.phases)),
         ("players", own_words(cls, "players")),
         ("parameters", players),

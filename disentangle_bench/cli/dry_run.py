@@ -50,7 +50,7 @@ def print_plan(study: Any, place: Any, data: Any) -> None:
             out.print("trials: " + ", ".join(f"{t.id} (seed {t.seed})" for t in trials) + "\n", markup=False)
     first = [trials[0] for trials in cells]
     seeds = [[trial.seed for trial in trials] for trials in cells]
-    rows = [(t.dataset, t.model, t.configuration, t.config, s) for t, s in zip(first, seeds, strict=True)]
+    rows = [(t.dataset, t.model, t.shown_configuration, t.config, s) for t, s in zip(first, seeds, strict=True)]
     print_cells(study.name, rows)
     print_scoring(study.scoring.metrics, study.scoring.repeats, study.comparisons)
     waiting = states.pending(study, place)

@@ -134,13 +134,14 @@ class Subject:
     def losses(
         self, model: Model, step: int = 1, batch: Batch | None = None
     ) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        """Each phase of a step and its losses, of a batch on the model's device; no optimiser steps."""
+        """Each phase of a step and its losses, of a batch on the model's device, and its end; no optimiser steps."""
         rng, now = torch.Generator().manual_seed(1), torch.full((), step, device=model.device)
         shared = model.begin(batch or self.batch(), rng, now)
         for phase in model.phases:
             losses = getattr(model, phase)(shared, rng, now)
             refuse_losses(self.cls, phase, losses, model.players())
             yield phase, losses
+        model.end(now)
 
     def codes(self, model: Model, images: Tensor) -> Tensor:
         """The model's codes of images."""

@@ -86,6 +86,9 @@ class Model(nn.Module, ABC):
     One phase moves all players from one forward pass. Where a paper updates in turn, or a player twice, there are more,
     and each sees the parameters that the one before it left. A name may stand twice.
     """
+    version: ClassVar[int] = 1
+    """Raised where the same configuration and seed come to train otherwise; part of a trial's identity from 2 on."""
+
     conditional: ClassVar[bool] = False
     """Whether the model is given class labels; its constructor then takes their number as `classes`."""
 
@@ -116,6 +119,12 @@ class Model(nn.Module, ABC):
     def begin(self, batch: Batch, rng: torch.Generator, step: Tensor) -> Any:
         """What all phases of a step share, such as the noise that is drawn for it; by default the batch itself."""
         return batch
+
+    def end(self, step: Tensor) -> None:
+        """What a step changes after its last update, other than parameters; by default nothing.
+
+        As in the phases: nothing of it reaches the host.
+        """
 
     def events(self) -> Mapping[int, tuple[str, ...]]:
         """The players that start anew, with new weights and a new optimiser, before the step that is the key."""

@@ -18,6 +18,8 @@ def refuse_incomplete(cls: type[Model]) -> None:
     for field in ("name", "paper", "code_source"):
         value = getattr(cls, field, None)
         refuse(cls, isinstance(value, str) and value, f"set the class attribute `{field}` to a text; it is {value!r}")
+    whole = isinstance(cls.version, int) and cls.version > 0
+    refuse(cls, whole, f"set the class attribute `version` to a whole number from 1 up; it is {cls.version!r}")
     config = getattr(cls, "Config", None)
     derived = inspect.isclass(config) and issubclass(config, ModelConfig)
     refuse(cls, derived, f"set `Config` to a subclass of ModelConfig; it is {config!r}")

@@ -11,18 +11,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from disentangle_bench.models import infogan_cr_celeba as celeba
-from disentangle_bench.models.adversarial import halvings, init_dcgan
+from disentangle_bench.models.adversarial import halvings
 from disentangle_bench.models.base import Batch, Between, Player
 from disentangle_bench.models.infogan_cr_config import CELEBA, CIRCULAR, TEAPOT, CRConfig
-from disentangle_bench.models.infogan_cr_networks import contrast_with_batch_norm, trunk
+from disentangle_bench.models.infogan_cr_networks import contrast_with_batch_norm, initialise, trunk
 from disentangle_bench.models.infogan_modified import Draws, InfoGANModified, Pairs
+from disentangle_bench.models.tensorflow1 import in_test_mode, moving_averages_where
 
 
 class InfoGANCR(InfoGANModified):
     """Lin et al. 2020: L_G = −log D(x̂) + λ·NLL + α·CE(H), L_H = CE(H), in the order H, D with Q, G, G.
 
     H sees two images whose latents have one code and the noise in common, and predicts which code. It trains from the
-    first step, but G feels it from `switch_step` on, before which H and its Adam start anew. The teapots' pairs keep a
+    first step, but G feels it from `switch_step` on, before which H and its Adam start anew. Until then H learns from
+    images that G makes in test mode. The teapots' pairs keep a
     gap between codes that differ until `gap_steps`, after which H starts anew once more. Until the switch G, D and Q
     are InfoGAN (modified)'s. `small` is ours: InfoGAN (modified)'s, with α in the last fifth of its steps, chosen in
     two runs on seed 0. Steps count from 1, the official iterations from 0.
@@ -51,7 +53,7 @@ class InfoGANCR(InfoGANModified):
         times, side = halvings(self.name, self.image_shape)
         layout, channels, n = self.config.layout, 2 * self.image_shape[0], self.config.width
         head = nn.Linear(celeba.features(times, side, n) if layout == "celeba" else 4 * n, self.config.code_dim)
-        init_dcgan(head)
+        initialise(head)
         if layout == "celeba":
             return nn.Sequential(celeba.contrast(channels, times, n), head)
         body = contrast_with_batch_norm if layout == "teapot" else trunk
@@ -67,19 +69,27 @@ class InfoGANCR(InfoGANModified):
         return {self.config.switch_step: ("contrast",)} | after_gap
 
     def reset(self, player: str) -> None:
-        """New weights for H, and new vectors of its spectral norm."""
-        self.contrast.load_state_dict(self.new_contrast().state_dict())
+        """New weights for H; the vectors of its spectral norm stay, as in the official code."""
+        new = {name: value for name, value in self.new_contrast().state_dict().items() if not name.endswith(".u")}
+        self.contrast.load_state_dict(new, strict=False)
 
     def contrast_losses(self, draws: Draws, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
-        """L_H."""
+        """L_H, of images that G makes in test mode until the switch, and in training mode from then on."""
+        switched = step >= self.config.switch_step
         with torch.no_grad():
-            images = self.paired(draws.pairs, step)
+            with in_test_mode(self.generator):
+                before = self.paired(draws.pairs, step)
+            with moving_averages_where(switched, self.generator):
+                images = torch.where(switched, self.paired(draws.pairs, step), before)
         return {"contrast": F.cross_entropy(self.contrast(images), draws.pairs.equal)}
 
     def generator_losses(self, draws: Draws, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
-        """L_G with α_t·CE(H)."""
-        alpha = torch.where(step >= self.config.switch_step, self.config.alpha, 0.0)
-        contrast = F.cross_entropy(self.contrast(self.paired(draws.pairs, step)), draws.pairs.equal)
+        """L_G with α_t·CE(H); G's moving averages know nothing of the pairs until the switch."""
+        switched = step >= self.config.switch_step
+        alpha = torch.where(switched, self.config.alpha, 0.0)
+        with moving_averages_where(switched, self.generator):
+            images = self.paired(draws.pairs, step)
+        contrast = F.cross_entropy(self.contrast(images), draws.pairs.equal)
         return {"generator": super().generator_losses(draws, rng, step)["generator"] + alpha * contrast}
 
     def paired(self, pairs: Pairs, step: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from disentangle_bench.models.adversarial import init_dcgan
-from disentangle_bench.models.infogan_cr_networks import LEAK, normalised
+from disentangle_bench.models.infogan_cr_networks import LEAK, initialise, normalised
+from disentangle_bench.models.tensorflow1 import LeakyReLU
 
 
 def generator(latent: int, channels: int, times: int, side: int, n: int) -> nn.Sequential:
@@ -27,7 +27,7 @@ def generator(latent: int, channels: int, times: int, side: int, n: int) -> nn.S
         layers += [nn.ConvTranspose2d(width, width // 2, 5, 2, 2, 1), nn.BatchNorm2d(width // 2), nn.ReLU()]
         width //= 2
     network = nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 5, 2, 2, 1), nn.Tanh())
-    init_dcgan(network, truncated=True)
+    initialise(network)
     return network
 
 
@@ -35,7 +35,7 @@ def trunk(channels: int, times: int, n: int) -> nn.Module:
     """What D and Q share: images (N, channels, H, W) to features, see `features`; spectral norm, no batch norm."""
     layers: list[Any] = []
     for outputs in widths(times, n):
-        layers += [nn.Conv2d(channels, outputs, 5, 2, 2), nn.LeakyReLU(LEAK)]
+        layers += [nn.Conv2d(channels, outputs, 5, 2, 2), LeakyReLU(LEAK)]
         channels = outputs
     return normalised(nn.Sequential(*layers, nn.Flatten()))
 
@@ -45,10 +45,10 @@ def contrast(channels: int, times: int, n: int) -> nn.Module:
     layers: list[Any] = []
     for i, outputs in enumerate(widths(times, n)):
         norm = [nn.BatchNorm2d(outputs)] if i else []
-        layers += [nn.Conv2d(channels, outputs, 5, 2, 2), *norm, nn.LeakyReLU(LEAK)]
+        layers += [nn.Conv2d(channels, outputs, 5, 2, 2), *norm, LeakyReLU(LEAK)]
         channels = outputs
     network = nn.Sequential(*layers, nn.Flatten())
-    init_dcgan(network, truncated=True)
+    initialise(network)
     return network
 
 

@@ -1,23 +1,28 @@
-"""The networks of Lin et al.'s InfoGAN, with and without their contrastive regulariser; CelebA has its own.
-
-The official code starts batch norm's weights at 1, these start at N(1, 0.02²).
-"""
+"""The networks of Lin et al.'s InfoGAN, with and without their contrastive regulariser; CelebA has its own."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from disentangle_bench.models.adversarial import init_dcgan
+from disentangle_bench.models.tensorflow1 import LeakyReLU, spectral_norm
 
 LEAK = 0.2  # slope of all leaky ReLUs here
 
 
+def initialise(module: nn.Module) -> None:
+    """Weights N(0, 0.02²), convolutions' within two deviations, biases 0, batch norm's weights 1."""
+    init_dcgan(module, truncated=True)
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.ones_(layer.weight)
+
+
 def normalised(module: nn.Module) -> nn.Module:
     """The module with its initial weights drawn, then spectral norm on each of its layers."""
-    init_dcgan(module, truncated=True)
+    initialise(module)
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             spectral_norm(layer)
@@ -34,10 +39,10 @@ def generator(latent: int, channels: int, times: int, side: int, n: int) -> nn.S
     ]
     inputs = 2 * n
     for outputs in reversed(widths(times, n)[:-1]):  # (64, 8, 8), (32, 16, 16), (32, 32, 32)
-        layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(LEAK), nn.BatchNorm2d(outputs)]
+        layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1), LeakyReLU(LEAK), nn.BatchNorm2d(outputs)]
         inputs = outputs
     network = nn.Sequential(*layers, nn.ConvTranspose2d(inputs, channels, 4, 2, 1), nn.Sigmoid())
-    init_dcgan(network, truncated=True)
+    initialise(network)
     return network
 
 
@@ -45,9 +50,9 @@ def trunk(channels: int, times: int, side: int, n: int) -> nn.Module:
     """What D and Q share, and H's body: images (N, channels, H, W) to features (N, 4n); shapes for 64×64."""
     layers: list[Any] = []
     for outputs in widths(times, n):  # (32, 32, 32), (32, 16, 16), (64, 8, 8), (64, 4, 4)
-        layers += [nn.Conv2d(channels, outputs, 4, 2, 1), nn.LeakyReLU(LEAK)]
+        layers += [nn.Conv2d(channels, outputs, 4, 2, 1), LeakyReLU(LEAK)]
         channels = outputs
-    layers += [nn.Flatten(), nn.Linear(side * side * channels, 4 * n), nn.LeakyReLU(LEAK)]  # (128,)
+    layers += [nn.Flatten(), nn.Linear(side * side * channels, 4 * n), LeakyReLU(LEAK)]  # (128,)
     return normalised(nn.Sequential(*layers))
 
 
@@ -56,11 +61,11 @@ def contrast_with_batch_norm(channels: int, times: int, side: int, n: int) -> nn
     layers: list[Any] = []
     for i, outputs in enumerate(widths(times, n)):  # (32, 32, 32), (32, 16, 16), (64, 8, 8), (64, 4, 4)
         norm = [nn.BatchNorm2d(outputs)] if i else []
-        layers += [nn.Conv2d(channels, outputs, 4, 2, 1), nn.LeakyReLU(LEAK), *norm]
+        layers += [nn.Conv2d(channels, outputs, 4, 2, 1), LeakyReLU(LEAK), *norm]
         channels = outputs
-    dense = [nn.Linear(side * side * channels, 4 * n), nn.LeakyReLU(LEAK), nn.BatchNorm1d(4 * n)]  # (128,)
+    dense = [nn.Linear(side * side * channels, 4 * n), LeakyReLU(LEAK), nn.BatchNorm1d(4 * n)]  # (128,)
     network = nn.Sequential(*layers, nn.Flatten(), *dense)
-    init_dcgan(network, truncated=True)
+    initialise(network)
     return network
 
 

@@ -26,11 +26,16 @@ from disentangle_bench.models.vae_networks import Architecture, Initialisation
 class VAEConfig(ModelConfig):
     """Settings that all VAEs share; the defaults are Locatello et al.'s."""
 
+    LATER: ClassVar[tuple[str, ...]] = ("encoder_gives",)
+
     steps: int = Field(300_000, ge=0, description="updates of each player")
     batch_size: int = Field(64, gt=1, description="images a step")
     architecture: Architecture = Field("locatello", description="encoder and decoder")
     init: Initialisation = Field("glorot", description="how weights are drawn")
     z_dim: int = Field(10, gt=0, description="dimensions of z, which are the code's")
+    encoder_gives: Literal["log-variance", "log-sigma"] = Field(
+        "log-variance", description="what the encoder's second head is; with log σ a step moves σ twice as far"
+    )
     likelihood: Literal["bernoulli", "squared-error"] = Field("bernoulli", description="p(x|z), by pixel")
     lr: float = Field(1e-4, gt=0, description="learning rate of encoder and decoder; Adam(.9, .999)")
 
@@ -77,13 +82,37 @@ class Pass:
         return self.kl_by_dimension.sum()
 
     @property
-    def unnormalised_tc(self) -> Tensor:
-        """mean_i[ LSE_j Σ_d log q(z_id|x_j) − Σ_d LSE_j log q(z_id|x_j) ], without the constants of the mixture."""
+    def log_density(self) -> Tensor:
+        """log q(z_id|x_j) at [i, j, d], (B, B, z_dim)."""
         z, mean, log_variance = self.z[:, None], self.mean[None], self.log_variance[None]
         squared = (z - mean).square() / log_variance.exp()
-        density = -0.5 * (squared + log_variance + math.log(2 * math.pi))  # (B, B, z_dim), log q(z_id|x_j) at [i, j, d]
+        return -0.5 * (squared + log_variance + math.log(2 * math.pi))
+
+    @property
+    def unnormalised_tc(self) -> Tensor:
+        """mean_i[ LSE_j Σ_d log q(z_id|x_j) − Σ_d LSE_j log q(z_id|x_j) ], without the constants of the mixture."""
+        density = self.log_density
         joint = density.sum(dim=2).logsumexp(dim=1)  # (B,)
         product = density.logsumexp(dim=1).sum(dim=1)  # (B,)
+        return (joint - product).mean()
+
+    def stratified_tc(self, images: int) -> Tensor:
+        """mean_i[ log q(z_i) − Σ_d log q(z_id) ], each q the minibatch-stratified estimate over N images.
+
+            q(z_i) ≈ 1/N·q(z_i|x_i) + (N − M)/(N·M)·q(z_i|x_{i+1}) + 1/M·Σ_{other j} q(z_i|x_j),   M = B − 1
+
+        The weights of a row sum to 1. Unbiased for q (Chen et al. 2018, appendix C), whose logarithm is biased all the
+        same. B ≤ N. Public code puts the first two weights into columns 0 and 1 of nearly each row, where q(z_i|x_i)
+        is not; here they are where the equation has them.
+        """
+        batch, others = len(self.z), len(self.z) - 1
+        own = torch.eye(batch, device=self.z.device)
+        following = own.roll(1, dims=1)  # [i, i + 1], and [B − 1, 0]
+        weights = (1 - own - following) / others + own / images + following * (images - others) / (images * others)
+        log_weights = weights.log()  # (B, B)
+        density = self.log_density
+        joint = (density.sum(dim=2) + log_weights).logsumexp(dim=1)  # (B,)
+        product = (density + log_weights[:, :, None]).logsumexp(dim=1).sum(dim=1)  # (B,)
         return (joint - product).mean()
 
     @property
@@ -134,6 +163,8 @@ class VAEFramework(Model):
     def sample(self, images: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """μ, log σ² and a sample z of q(z|x), each (B, z_dim)."""
         mean, log_variance = self.encoder(images)
+        if self.config.encoder_gives == "log-sigma":
+            log_variance = 2 * log_variance
         epsilon = torch.randn(mean.shape, generator=rng, device=mean.device)
         return mean, log_variance, mean + (0.5 * log_variance).exp() * epsilon
 

@@ -297,6 +297,7 @@ def resolve_trials(study: StudyConfig, datasets: Mapping[str, Dataset]) -> list[
                     TrialSpec(
                         model=model,
                         model_source=registry.source_hash("model", model),
+                        model_version=cls.version,
                         configuration=name,
                         config=config.model_dump(mode="json"),
                         dataset=dataset_name,

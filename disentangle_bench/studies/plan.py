@@ -103,7 +103,8 @@ def joined(new: Study, workspace: Workspace) -> Study:
                 )
             continue
         known = {trial.id for trial in cells.get(key, [])}
-        cells[key] = cells.get(key, []) + [trial for trial in trials if trial.id not in known]
+        kept = recorded if trials[0].outdated else trials  # what has no record of an outdated one can't be trained
+        cells[key] = cells.get(key, []) + [trial for trial in kept if trial.id not in known]
     ordered = [trial for trials in cells.values() for trial in sorted(trials, key=lambda trial: trial.seed)]
     metrics, comparisons = (
         {name: list(dict.fromkeys([*asked.get(name, []), *before.get(name, [])])) for name in [*asked, *before]}

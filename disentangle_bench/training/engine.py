@@ -129,8 +129,14 @@ def captured(state: StepState, precision: str, compile_networks: bool = False) -
 def refuse_unknown_states(state: StepState) -> None:
     """`NotCapturable` unless all optimisers' state is zeros before the first step, as it is put back to."""
     for name, optimiser in state.optimisers.items():
-        if not isinstance(optimiser, FROM_ZERO) or any(group.get("dampening") for group in optimiser.param_groups):
+        if not begins_at_zero(optimiser):
             raise NotCapturable(f"it isn't known how the state of {name}'s {type(optimiser).__name__} begins")
+
+
+def begins_at_zero(optimiser: torch.optim.Optimizer) -> bool:
+    """Whether an optimiser's state is known to begin as zeros; one that is not torch's says so by `from_zero`."""
+    known = isinstance(optimiser, FROM_ZERO) or getattr(optimiser, "from_zero", False)
+    return known and not any(group.get("dampening") for group in optimiser.param_groups)
 
 
 def warm_up(state: StepState, forwards: dict[nn.Module, Forward], batch: Batch | None) -> None:

@@ -56,6 +56,7 @@ class StepState:
                 self.optimisers[name].step()
                 detached[name] = loss.detach()
             self.healthy &= torch.stack([detached[name] for name in losses]).isfinite().all()
+        self.model.end(self.number)
         return detached
 
     def batch(self, rng: torch.Generator) -> Batch:

@@ -85,6 +85,7 @@ class Attempt:
         """What `run` does, but for closing what it opened."""
         trainer = self.trainer()
         if record is None:
+            self.spec.refuse_outdated()
             try:
                 yield from self.train(trainer)
                 codes, checksum = self.encode(trainer)
@@ -97,7 +98,7 @@ class Attempt:
             codes = self.codes(trainer, record)
         missing = missing_scores(record, self.options.scoring)
         if trainer.step == 0 and any(isinstance(registry.get("metric", name), ImageMetric) for name in missing):
-            trainer.restore()
+            self.restore(trainer)
         scores = self.score(trainer.model, codes, missing, self.options.scoring.repeats)
         for metric, protocols in scores.items():
             source = registry.source_hash("metric", metric)
@@ -108,6 +109,11 @@ class Attempt:
         self.log_scores(scores)
         record.seconds |= self.seconds
         return record
+
+    def restore(self, trainer: Trainer) -> None:
+        """Give a finished trial's trainer the weights that it ended with."""
+        self.spec.refuse_outdated()
+        trainer.restore()
 
     def trainer(self) -> Trainer:
         """The trial's model and optimisers as they begin, on the trial's device."""
@@ -150,7 +156,7 @@ class Attempt:
         except UserError:
             if not (self.folder / "checkpoint.pt").exists():
                 raise
-        trainer.restore()
+        self.restore(trainer)
         codes, record.codes_sha256 = self.encode(trainer)
         return codes
 

@@ -117,6 +117,7 @@ def model_of(record: Record) -> type[Model]:
             f"the plugin of {spec.model} has changed since trial {record.id} was trained; "
             f"give it as it was then (sha256 {str(spec.model_source)[:12]}…), or run the study again."
         )
+    spec.refuse_outdated()
     cls: type[Model] = registry.get("model", spec.model)
     return cls
 

@@ -5,26 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from disentangle_bench import registry
 from disentangle_bench.errors import UserError
 from disentangle_bench.evaluation.codes import CODE_FORMAT
 from disentangle_bench.models.base import Model, ModelConfig
-from disentangle_bench.settings import validated
+from disentangle_bench.settings import Settings, validated
 from disentangle_bench.training.numerics import Numerics
 from disentangle_bench.trials import sweep
 
 
-class TrialSpec(BaseModel):
+class TrialSpec(Settings):
     """All that could change a trial's result."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    LATER: ClassVar[tuple[str, ...]] = ("model_version",)
 
     model: str
     model_source: str | None = Field(None, description="sha256 of a plugin's source; none for a built-in model")
+    model_version: int = Field(1, ge=1, description="the model's version, of which each trains in its own way")
     configuration: str
     config: dict[str, Any]
     dataset: str
@@ -42,7 +43,36 @@ class TrialSpec(BaseModel):
     @property
     def label(self) -> str:
         """The model, and its swept values where a study has several of it: `ib-gan`, `beta-vae(beta=4)`."""
-        return self.model + sweep.variant_of(self.configuration)
+        return self.model + sweep.variant_of(self.shown_configuration)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the model has another version by now, whose trials are others; False where it's not at hand."""
+        try:
+            return registry.get("model", self.model).version != self.model_version
+        except UserError:
+            return False
+
+    @property
+    def shown_configuration(self) -> str:
+        """The configuration as tables name it: `small`, or `small(version=1)` where the model is outdated.
+
+        So trials of two versions are two rows, and the papers' numbers stand beside neither but the current one.
+        """
+        if not self.outdated:
+            return self.configuration
+        name, changed, _ = self.configuration.partition("-changed")
+        return f"{name}(version={self.model_version}){changed}"
+
+    def refuse_outdated(self) -> None:
+        """Raise `UserError` where the model has another version by now: its networks are no longer these."""
+        if self.outdated:
+            version = registry.get("model", self.model).version
+            raise UserError(
+                f"trial {self.id} is of version {self.model_version} of {self.model}, which has version {version} here "
+                "and trains otherwise; its record stays as it is. Use the disentangle-bench that trained it, or run "
+                "the study by its preset or its models again, which adds trials of the new version."
+            )
 
     @property
     def title(self) -> str:

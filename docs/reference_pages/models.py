@@ -34,6 +34,8 @@ def section(cls: type[Model]) -> str:
         ("given labels", setting(cls.conditional)),
         ("players and parameters", ", ".join(f"{code(name)} {count:,}" for name, count in sizes.items())),
     ]
+    if cls.version > 1:
+        known.append(("version", f"{cls.version}; another one's trials are told apart"))
     if cls.search_space:
         space = "; ".join(f"{code(name)} {searched(values)}" for name, values in cls.search_space.items())
         known.append(("`tune` searches", space))

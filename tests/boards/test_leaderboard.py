@@ -79,6 +79,22 @@ def test_the_metrics_sampling_error_stands_apart_from_the_spread_over_training_s
     assert "sampling" not in shown_text(board([record()])[0])
 
 
+def test_two_versions_of_a_model_are_two_rows_and_papers_stand_beside_the_current_one(monkeypatch):
+    monkeypatch.setattr(IBGAN, "version", 2)
+    old = [record(seed=seed, value=0.2) for seed in range(3)]
+    new = []
+    for seed in range(3):
+        each = record(seed=seed, value=0.6)
+        spec = each.spec.model_copy(update={"model_version": 2})
+        new.append(each.model_copy(update={"id": spec.id, "spec": spec}))
+    table, models = board([*old, *new], pd.DataFrame([PUBLISHED], columns=PUBLISHED_COLUMNS))
+    rows = models.set_index("configuration")
+    assert rows["mean"].to_dict() == pytest.approx({"dsprites": 0.6, "dsprites(version=1)": 0.2})
+    assert rows.loc["dsprites", "published"] == 0.8
+    assert np.isnan(rows.loc["dsprites(version=1)", "published"])
+    assert "ib-gan(version=1)" in shown_text(table)
+
+
 def test_failures_and_divergences_are_counted_and_never_dropped():
     finished = [record(seed=0, value=0.8), record(seed=1, value=0.6)]
     _, models = board([*finished, record(seed=2, status="failed"), record(seed=3, status="diverged")])

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import disentangle_bench
+from disentangle_bench import registry
 from disentangle_bench.errors import UserError
 from disentangle_bench.metrics import score
 from disentangle_bench.trials.records import read_record
@@ -222,6 +224,28 @@ def test_a_study_can_be_extended_by_a_dataset_and_a_model(tmp_path, command):
     assert "3 trials, 1 done, 2 to run" in done.stdout
     board = pd.read_csv(tmp_path / "results/s/leaderboard.csv")
     assert set(board["dataset"]) == {"tiny", "tiny-two"}
+
+
+def test_a_model_that_trains_otherwise_by_now_extends_its_studies(tmp_path, monkeypatch):
+    """What is recorded of the version before stays, apart; what was only planned of it is planned no more."""
+    words = ["--models", "vae", "--dataset", "tiny", "--name", "s", "--local", *QUICK]
+    assert call_command(tmp_path, "run", *words).returncode == 0
+    study = tmp_path / "results/s/study.yaml"
+    planned = yaml.safe_load(study.read_text())
+    planned["cells"][0]["seeds"] = [0, 1]
+    study.write_text(yaml.safe_dump(planned))
+    monkeypatch.setattr(registry.get("model", "vae"), "version", 2)
+    refused = call_command(tmp_path, "run", "s", "--local")
+    assert (refused.returncode, "is of version 1 of vae, which has version 2 here" in refused.stderr) == (2, True)
+    done = call_command(tmp_path, "run", *words)
+    assert done.returncode == 0, done.stderr
+    assert "2 trials, 1 done, 1 to run" in done.stdout
+    status = call_command(tmp_path, "status", "s").stdout
+    assert "vae tiny seed 0: finished" in status
+    assert "vae(version=1) tiny seed 0: finished" in status
+    assert "seed 1" not in status
+    table = pd.read_csv(tmp_path / "results/s/leaderboard.csv")
+    assert set(table["configuration"].dropna()) == {"small-changed", "small(version=1)-changed"}
 
 
 @pytest.mark.slow

@@ -196,6 +196,48 @@ def test_total_correlation_by_hand():
     assert done.total_correlation.item() == pytest.approx(math.log(2 * (1 + r**2) / (1 + r) ** 2), abs=1e-6)
 
 
+def test_stratified_total_correlation_by_hand():
+    """As above, but of 10 images. With two in the batch, one's own weighs 1/10 and the other 9/10; with three, at
+    (0, 0), (a, a) and (b, b), the third has, for the first, 1/2 and the second (10 − 2)/(10·2) = 2/5."""
+    a, b = 1.3, -0.4
+    two = torch.tensor([[0.0, 0.0], [a, a]])
+    r = math.exp(-(a**2) / 2)
+    expected = math.log((0.1 + 0.9 * r**2) / (0.1 + 0.9 * r) ** 2)
+    assert one_pass(two, torch.zeros(2, 2), two).stratified_tc(10).item() == pytest.approx(expected, abs=1e-6)
+    points = [0.0, a, b]
+    weights = [[0.1, 0.4, 0.5], [0.5, 0.1, 0.4], [0.4, 0.5, 0.1]]
+    expected = 0.0
+    for x, row in zip(points, weights, strict=True):
+        near = [math.exp(-((x - y) ** 2) / 2) for y in points]
+        joint = sum(w * q**2 for w, q in zip(row, near, strict=True))
+        single = sum(w * q for w, q in zip(row, near, strict=True))
+        expected += math.log(joint / single**2) / 3
+    three = torch.tensor([[x, x] for x in points])
+    assert one_pass(three, torch.zeros(3, 2), three).stratified_tc(10).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_stratified_weights_are_a_field_of_beta_tcvae():
+    done = some_pass()
+    tc = build("beta-tcvae", beta=3.0, stratified_over=100, batch_size=8).regulariser(done, STEP) - done.kl
+    assert tc.item() == pytest.approx(2 * done.stratified_tc(100).item(), rel=1e-4)
+    with pytest.raises(ValueError, match="stratified_over = 7 is less than batch_size = 8"):
+        build("beta-tcvae", stratified_over=7, batch_size=8)
+
+
+def test_an_encoder_that_gives_log_sigma():
+    """The same two heads: 2·s is the log-variance where the second head gives s."""
+    plain, doubled = build("vae"), build("vae", encoder_gives="log-sigma")
+    with torch.no_grad():
+        doubled.encoder.log_variance.weight.div_(2)
+        doubled.encoder.log_variance.bias.div_(2)
+    a, b = plain.infer(images(8), generator()), doubled.infer(images(8), generator())
+    torch.testing.assert_close(a.log_variance, b.log_variance)
+    torch.testing.assert_close(a.z, b.z)
+    chen = registry.get("model", "beta-tcvae").configurations
+    assert {name for name, config in chen.items() if config.encoder_gives == "log-sigma"} == {"chen-dsprites"}
+    assert "encoder_gives" not in chen["dsprites"].model_dump(), "older trials keep their ids"
+
+
 def test_total_correlation_in_its_limits():
     far = torch.tensor([[0.0, 0.0], [100.0, 100.0]])  # two points on the diagonal: one bit that both dimensions share
     assert one_pass(far, torch.zeros(2, 2), far).total_correlation.item() == pytest.approx(math.log(2))

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.utils.parametrize import ParametrizationList
 
 from disentangle_bench import registry
 from disentangle_bench.errors import UserError
-from disentangle_bench.training.engine import FROM_ZERO, WARM_UP, out_of_memory, try_out
+from disentangle_bench.training.engine import WARM_UP, begins_at_zero, out_of_memory, try_out
 from disentangle_bench.training.forwards import replaced, step_forwards
 from disentangle_bench.training.images import DeviceImages
 from disentangle_bench.training.numerics import Numerics, resolve_numerics
@@ -176,7 +177,7 @@ def test_an_optimisers_state_set_to_zero_is_that_before_its_first_step(tmp_path,
         each.model.train()
         for name, player in each.players.items() if model in special else ():
             each.state.optimisers[name] = special[model](player.parameters, lr=0.01, momentum=0.9)
-        assert all(isinstance(optimiser, FROM_ZERO) for optimiser in each.state.optimisers.values())
+        assert all(begins_at_zero(optimiser) for optimiser in each.state.optimisers.values())
         if steps:
             advance(each, steps)
     ours, plain = pair
@@ -306,16 +307,20 @@ def test_bfloat16_keeps_each_players_gradient_its_own(tmp_path):
     assert torch.autograd.grad(loss, generator, allow_unused=True) == (None,) * len(generator)
 
 
-def test_spectral_norms_statistics_stay_float32_under_bfloat16(tmp_path):
-    """One forward pass: the images' products are rounded, the power iteration's vectors are float32's to the byte."""
+def test_spectral_norms_weights_stay_float32_under_bfloat16(tmp_path):
+    """One forward pass: the images' products are rounded, the weights that it divides are float32's to the byte."""
     plain, ours = (trainer(tmp_path, "infogan-modified").model.train() for _ in range(2))
     images = torch.rand(8, 1, 16, 16)
+    norms = [module for module in ours.shared.modules() if isinstance(module, ParametrizationList)]
+    seen = []
+    for norm in norms:
+        norm.register_forward_hook(lambda module, inputs, output: seen.append(output))
     with replaced(step_forwards(ours, CPU, "bf16", compiled=False)):
         rounded = ours.shared(images)
     assert not torch.equal(rounded, plain.shared(images))
-    vectors = {name: value for name, value in plain.shared.named_buffers() if name.endswith(("_u", "_v"))}
-    assert vectors
-    assert all(torch.equal(value, ours.shared.get_buffer(name)) for name, value in vectors.items())
+    weights = [module() for module in plain.shared.modules() if isinstance(module, ParametrizationList)]
+    assert len(weights) == len(seen) > 0
+    assert all(torch.equal(a, b) for a, b in zip(seen, weights, strict=True))
 
 
 @pytest.mark.gpu

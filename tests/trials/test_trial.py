@@ -220,6 +220,23 @@ def test_load_trial_gives_scores_codes_factors_and_images(place):
         loaded.generate(0)
 
 
+def test_a_trial_of_an_older_version_of_its_model_keeps_its_record_and_is_not_trained(place, monkeypatch):
+    """What its stored codes are enough for goes on; what its networks are needed for is a sentence."""
+    trial, other = spec(place), spec(place, seed=1)
+    run_trial(trial, place, options())
+    monkeypatch.setattr(registry.get("model", "ib-gan"), "version", 2)
+    sentence = "is of version 1 of ib-gan, which has version 2 here and trains otherwise; its record stays as it is"
+    with pytest.raises(UserError, match=sentence):
+        load_trial(trial.id, results=place.results)
+    with pytest.raises(UserError, match=sentence):
+        run_trial(other, place, options())
+    record = run_trial(trial, place, options({**METRICS, "mig": ["robust"]}))
+    assert (record.id, set(record.scores)) == (trial.id, {"factor-vae", "mig"})
+    (place.trial(trial.id) / "codes.npy").unlink()
+    with pytest.raises(UserError, match=sentence):
+        run_trial(trial, place, options())
+
+
 def test_codes_that_were_deleted_are_a_sentence(place):
     record = run_trial(spec(place), place, options())
     (place.trial(record.id) / "codes.npy").unlink()
