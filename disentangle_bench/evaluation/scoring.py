@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
-from disentangle_bench import registry
+from disentangle_bench import display, registry
 from disentangle_bench.contracts import CodeTable, Dataset, Metric, Progress, silent
+from disentangle_bench.datasets.regular import irregular
 from disentangle_bench.errors import UserError
 from disentangle_bench.files import write_file
 from disentangle_bench.metrics import score_table
+
+LARGE, PACKED = 1 << 30, 200  # bytes of an array that may be packed in any way, and how many times beyond that
 
 
 @dataclass(frozen=True)
@@ -96,14 +100,36 @@ def read_table(codes: Path, factors: Path | None) -> CodeTable:
 def read_array(path: Path, name: str, shared: bool = False) -> np.ndarray:
     """One array of a file; `shared`: the file must tell it by its name, as it holds another, too."""
     try:
+        if kind := irregular(path):
+            raise UserError(f"--{name} {path} is {kind}; name an .npy or .npz file.")
         content = np.load(path, allow_pickle=False)
-        arrays = {name: content} if isinstance(content, np.ndarray) else dict(content)
+        if isinstance(content, np.ndarray):
+            return content
+        with content:
+            if name not in content.files and (shared or len(content.files) != 1):
+                held = ", ".join(content.files) or "no arrays"
+                raise UserError(f"{path} holds {held}, but none is named '{name}'.")
+            chosen = name if name in content.files else content.files[0]
+            _refuse_a_bomb(path, content.zip.getinfo(f"{chosen}.npy").file_size)
+            found: np.ndarray = content[chosen]
+            return found
     except FileNotFoundError as error:
         raise UserError(f"--{name} {path}: there is no such file.") from error
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except UserError:
+        raise
+    except (ValueError, EOFError, OSError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        if "allow_pickle" in str(error):  # numpy's advice is to unpickle it, which runs whatever it says
+            raise UserError(
+                f"--{name} {path} holds Python objects, such as text beside numbers, which are not unpickled: number "
+                f"each column's values with numpy.unique(..., return_inverse=True), and write {name} as numbers."
+            ) from error
         raise UserError(f"--{name} {path} is no .npy or .npz file of numbers; write one with numpy.savez.") from error
-    if name in arrays:
-        return arrays[name]
-    if len(arrays) == 1 and not shared:
-        return next(iter(arrays.values()))
-    raise UserError(f"{path} holds {', '.join(arrays) or 'no arrays'}, but none is named '{name}'.")
+
+
+def _refuse_a_bomb(path: Path, size: int) -> None:
+    """`UserError` for an archive's array that is large, and hundreds of times larger than the whole archive."""
+    if size > max(LARGE, PACKED * path.stat().st_size):
+        raise UserError(
+            f"{path} unpacks to {display.size(size)}, more than {PACKED} times its size; if that is as it should be, "
+            "save the arrays with numpy.save."
+        )
