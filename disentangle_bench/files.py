@@ -4,8 +4,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from disentangle_bench.errors import UserError
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a formula begins
+
+
+def harmless(cell: Any) -> Any:
+    """A cell of a CSV, with an apostrophe before text that a spreadsheet would take for a formula, and run.
+
+    Numbers, also those that are written as text, stay as they are. A carriage return, which some readers take for the
+    row's end, becomes a space.
+    """
+    if not isinstance(cell, str):
+        return cell
+    text = cell.replace("\r", " ")
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}" if cell[:1] in FORMULA else text
+    return text
 
 
 def make_folder(folder: Path) -> None:

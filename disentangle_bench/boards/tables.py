@@ -11,7 +11,7 @@ import pandas as pd
 from rich.table import Table
 
 from disentangle_bench.boards.leaderboard import NUMERICS, TOO_FEW
-from disentangle_bench.files import write_file
+from disentangle_bench.files import harmless, write_file
 from disentangle_bench.trials.sweep import variant_of
 
 SHOWN = ["rank", "model", "codes from", "mean ± sd", "95 % interval", "sampling", "seeds", "published"]
@@ -35,6 +35,7 @@ def write_csv(table: pd.DataFrame, path: Path, digits: int | None = 6) -> None:
     Numbers have `digits` significant digits; or, where that is None, as many as give the same float64 when read.
     """
     buffer = io.StringIO()
+    table = table.map(harmless).rename(columns=harmless)
     table.to_csv(buffer, index=False, lineterminator="\n", float_format=None if digits is None else f"%.{digits}g")
     write_file(path, buffer.getvalue())
 

@@ -141,6 +141,6 @@ def _read(path: Path, identity: dict[str, Any]) -> Calibration | None:
             str(key): {end: float(ends[end]) for end in ("floor", "ceiling")}
             for key, ends in content["calibration"].items()
         }
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return result if all(math.isfinite(value) for ends in result.values() for value in ends.values()) else None

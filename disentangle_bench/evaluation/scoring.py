@@ -16,7 +16,7 @@ from disentangle_bench import display, registry
 from disentangle_bench.contracts import CodeTable, Dataset, Metric, Progress, silent
 from disentangle_bench.datasets.regular import irregular
 from disentangle_bench.errors import UserError
-from disentangle_bench.files import write_file
+from disentangle_bench.files import harmless, write_file
 from disentangle_bench.metrics import score_table
 
 LARGE, PACKED = 1 << 30, 200  # bytes of an array that may be packed in any way, and how many times beyond that
@@ -74,7 +74,7 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([field.name for field in fields(Row)])
-    writer.writerows(astuple(row) for row in rows)  # None is an empty cell
+    writer.writerows(map(harmless, astuple(row)) for row in rows)  # None is an empty cell
     write_file(path, buffer.getvalue())
 
 
@@ -118,7 +118,7 @@ def read_array(path: Path, name: str, shared: bool = False) -> np.ndarray:
     except UserError:
         raise
     except (ValueError, EOFError, OSError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error):  # numpy's advice is to unpickle it, which runs whatever it says
+        if "Object arrays" in str(error):  # numpy's advice is to unpickle it, which runs whatever it says
             raise UserError(
                 f"--{name} {path} holds Python objects, such as text beside numbers, which are not unpickled: number "
                 f"each column's values with numpy.unique(..., return_inverse=True), and write {name} as numbers."

@@ -92,5 +92,5 @@ def read_cache(path: Path, identity: dict[str, object]) -> dict[str, float] | No
         content = json.loads(path.read_text(encoding="utf-8"))
         scores = {str(id): float(value) for id, value in content["scores"].items()}
         return scores if content["identity"] == identity and all(map(math.isfinite, scores.values())) else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -95,3 +95,9 @@ def test_codes_that_are_no_file_are_not_waited_for(tmp_path: Path) -> None:
         read_table(tmp_path / "codes.npz", None)
     with pytest.raises(UserError, match=r"--codes /dev/zero is a device"):
         read_table(Path("/dev/zero"), Path("/dev/zero"))
+
+
+def test_no_spreadsheet_runs_a_reason_to_skip(tmp_path: Path) -> None:
+    rows = [scoring.Row("mig", "robust", "skip", "=1+1"), scoring.Row("mig", "robust", "score", -0.5)]
+    scoring.write_rows(rows, tmp_path / "o.csv")
+    assert (tmp_path / "o.csv").read_text().splitlines()[1:] == ["mig,robust,skip,'=1+1,,", "mig,robust,score,-0.5,,"]
