@@ -48,7 +48,8 @@ def check(path: Path, remote: Remote, remedy: str = "Delete it and fetch it agai
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}. {remedy}") from error
     if wrong:
-        raise UserError(f"{path} is not the official file: {wrong}. {remedy}")
+        called = "" if path.name == remote.file_name else f" {remote.file_name}"
+        raise UserError(f"{path} is not the official file{called}: {wrong}. {remedy}")
 
 
 def difference(path: Path, remote: Remote) -> str:

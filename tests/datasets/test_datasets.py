@@ -533,6 +533,32 @@ def test_not_a_prepared_file(tiny: Path, what: str) -> None:
 # --- places that can't be written, and processes that die
 
 
+@pytest.mark.parametrize("kind", ["FIFO", "device"])
+def test_a_prepared_file_that_is_no_file_is_not_opened(tiny: Path, kind: str) -> None:
+    tiny.unlink()
+    os.mkfifo(tiny) if kind == "FIFO" else tiny.symlink_to("/dev/zero")
+    with pytest.raises(UserError, match=rf"expected a file, found a {kind}.*Delete it and run"):
+        Tiny(tiny.parent)
+
+
+@pytest.mark.parametrize("how", ["claims", "elsewhere", "objects"])
+def test_a_table_is_stored_as_it_was_written(tmp_path: Path, how: str) -> None:
+    """One that claims terabytes in no bytes, one that lies in another file, and one of something else than numbers."""
+    storage.write(tmp_path / "x.h5", (2, 3), [np.ones((2, 3), np.uint8)], {"name": "x", "source": "made"})
+    (tmp_path / "other.h5").write_bytes((tmp_path / "x.h5").read_bytes())
+    with h5py.File(tmp_path / "x.h5", "r+") as hdf:
+        if how == "claims":
+            hdf.create_dataset("factors", (1 << 40, 2), np.int64, chunks=(1024, 2), compression="gzip")
+        elif how == "elsewhere":
+            hdf["factors"] = h5py.ExternalLink("other.h5", "rows")
+        else:
+            hdf["factors"] = np.array([b"a", b"b"], dtype=object)
+    with pytest.raises(
+        UserError, match=r"x\.h5 is damaged or of another version: expected an HDF5 file with its tables"
+    ):
+        storage.read_tables(tmp_path / "x.h5", "x")
+
+
 def test_read_only_root(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A prepared file is opened without a lock, and nothing is written beside it."""
     (tiny.parent / ".dsprites.h5.lock").unlink(missing_ok=True)
