@@ -18,6 +18,7 @@ from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric, ImageSa
 from disentangle_bench.errors import UserError
 from disentangle_bench.files import write_file
 from disentangle_bench.metrics import score_images, score_table
+from disentangle_bench.metrics.cost import is_lifted
 
 FORMAT = 1  # of the cached file; raise it when a change outside a metric's own file moves its numbers
 FLOOR_SEEDS = range(5)
@@ -55,6 +56,9 @@ def calibrate(dataset: Dataset, metric: str, protocol: str, width: int, cache: P
         "source": hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None,
         "protocol": protocol,
         "width": width,
+        **(
+            {"limit": "lifted"} if is_lifted(f"{metric}/{protocol}") else {}
+        ),  # what was skipped for its cost is not now
     }
     path = None
     if cache is not None:
