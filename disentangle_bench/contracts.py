@@ -214,16 +214,21 @@ class CodeTable:
             raise UserError(f"codes {codes.shape} and factors {factors.shape} must not be empty.")
         for name, array in (("codes", codes), ("factors", factors)):
             if array.dtype.kind not in "biuf":
-                raise UserError(f"{name} must be real numbers, but their type is {array.dtype}.")
+                raise UserError(f"{name} must be real numbers, but {_not_number(name, array)}")
         codes = codes.astype(np.float64)
         finite = np.isfinite(codes).all(axis=0)
         if not finite.all():
             column = int(np.flatnonzero(~finite)[0])
             raise UserError(f"codes column {column} holds a value that is not finite; repair or drop that column.")
-        numbers = np.isfinite(factors).all()  # the cast of a NaN would warn before this could say what is wrong
-        whole = factors.astype(np.int64) if numbers else factors
-        if not (numbers and np.array_equal(whole, factors)):
-            raise UserError("factors must be whole numbers: the index of each factor's value, not the value itself.")
+        fits = np.abs(factors) < 2.0**63  # the cast of a NaN, or of more, would warn before this says what is wrong
+        whole = factors.astype(np.int64) if fits.all() else factors
+        wrong = whole != factors if fits.all() else ~fits
+        if wrong.any():
+            column = int(np.flatnonzero(wrong.any(axis=0))[0])
+            raise UserError(
+                f"factors must be whole numbers: the index of each factor's value, not the value itself, and column "
+                f"{column} holds others. {_numbering(column)}"
+            )
         names = tuple(self.factor_names) or tuple(f"factor{k}" for k in range(factors.shape[1]))
         if len(names) != factors.shape[1]:
             raise UserError(f"{len(names)} factor names were given for {factors.shape[1]} factors.")
@@ -250,6 +255,11 @@ class CodeTable:
             order = np.argsort(number, kind="stable")
             tables.append((order, number, np.cumsum(count) - count, count))
         return tables
+
+    @cached_property
+    def value_counts(self) -> np.ndarray:
+        """How many values each factor takes: int (K,)."""
+        return np.array([len(np.unique(column)) for column in self.factors.T], dtype=np.int64)
 
     def sample(self, size: int, rng: np.random.Generator) -> np.ndarray:
         """Row indices (size,), uniform with replacement."""
@@ -294,6 +304,20 @@ class CodeTable:
             for value, original in same.items():
                 column[column == value] = original
         return CodeTable(self.codes, factors, self.factor_names)
+
+
+def _not_number(name: str, array: np.ndarray) -> str:
+    """Which column holds something else, what, and what to do; (N, any) of a type that is not real."""
+    for column, values in enumerate(array.T):
+        for value in values:
+            if not isinstance(value, int | float | np.number) or np.iscomplexobj(value):
+                next_step = _numbering(column) if name == "factors" else "Repair or drop that column."
+                return f"column {column} holds {str(value)!r:.40}. {next_step}"
+    return f"their type is {array.dtype}; convert them: {name}.astype(float)."
+
+
+def _numbering(column: int) -> str:
+    return f"Number its values: numpy.unique(factors[:, {column}], return_inverse=True)[1]."
 
 
 class UnderProtocols:
@@ -348,13 +372,26 @@ class Score(UnderProtocols):
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a score takes on the data at hand.
+
+    work: in words, such as "trains 800 boosted trees". seconds: of processor time, roughly.
+    """
+
+    work: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Metric(Score):
     """A disentanglement score, of a `CodeTable`.
 
     needs_factors: False where codes alone are enough.
+    cost: (codes, protocol's settings) -> what the score takes on them, for what may take minutes; None elsewhere.
     """
 
     needs_factors: bool = True
+    cost: Callable[[CodeTable, Any], Cost | None] = lambda table, protocol: None
 
     def reason_to_skip(self, dataset: Dataset) -> str | None:
         """As `Score` has it; a dataset without factors is skipped where they are needed."""

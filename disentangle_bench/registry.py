@@ -13,6 +13,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from disentangle_bench.blame import own_frames, place, said, written
 from disentangle_bench.contracts import Score
 from disentangle_bench.errors import PluginError, UserError, unknown
 
+NAME = re.compile(r"[^\W_][\w .+-]*")  # of what a plugin defines
 Kind = Literal["model", "dataset", "metric", "comparison"]  # a comparison scores models by one another
 
 BUILT_IN: dict[Kind, dict[str, str]] = {
@@ -289,4 +291,10 @@ def _defined_in(module: ModuleType) -> list[tuple[Kind, str, Any]]:
             if not (isinstance(name, str) and name):
                 raise UserError(f"{item.__name__}.name must be a text that is not empty, not {name!r}.")
             found.append((kind, name, item))
+    for _, name, _ in found:
+        if not NAME.fullmatch(name):
+            raise UserError(
+                f"the name '{name}' in {module.__file__} can't be used: names stand in paths, lists and tables; "
+                "they are of letters, digits, spaces and . _ + -, and begin with a letter or digit."
+            )
     return found

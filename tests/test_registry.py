@@ -136,6 +136,17 @@ def test_a_name_taken_twice_is_an_error(tmp_path):
         registry.load_plugin(tmp_path / "two.py")
 
 
+@pytest.mark.parametrize("name", ["../up", "a/b", "=1+1", "-x", "@sum", "a,b", "a\nb", ".hidden", "a'b"])
+@pytest.mark.parametrize("kind", ["class Mine(Model)", "class Mine(Dataset)"])
+def test_a_name_that_stands_in_no_path_and_no_table_is_refused(kind, name, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from disentangle_bench.contracts import Dataset\nfrom disentangle_bench.models.base import Model\n"
+        f"{kind}:\n    name = {name!r}\n"
+    )
+    with pytest.raises(UserError, match=r"can't be used: names stand in paths, lists and tables"):
+        registry.load_plugin(tmp_path / "mine.py")
+
+
 def test_a_plugin_that_cannot_be_found_gets_a_sentence():
     with pytest.raises(UserError, match="it can't be imported"):
         registry.load_plugin("no_such_module_anywhere")

@@ -18,6 +18,8 @@ from disentangle_bench.contracts import Dataset
 from disentangle_bench.display import Bar, console, duration, fitted, size
 from disentangle_bench.errors import UserError
 
+DRAWN = ("drawn", "regenerated")  # sources that are no files
+
 
 class ByName(TyperGroup):
     """A group in which a word that is none of its commands is a dataset's name, and asks for its card."""
@@ -111,7 +113,16 @@ def prepare(
     with Bar(f"preparing {name}") as progress:
         path = cls.prepare(root, progress, **({"source": source.expanduser()} if source else {}))
     console().print(f"{name} prepared in {duration(time.perf_counter() - started)}: {path}", markup=False)
-    console().print(summary(datasets.load(name, root, prepare=False)), markup=False)
+    dataset = datasets.load(name, root, prepare=False)
+    console().print(origin(dataset), markup=False, soft_wrap=True)
+    console().print(summary(dataset), markup=False)
+
+
+def origin(dataset: Dataset) -> str:
+    """What a dataset was prepared from, in a line; "" where it stores nothing."""
+    files = ", ".join(getattr(dataset, "read_from", ()))  # a file that an older version prepared names no paths
+    source = files or getattr(dataset, "source", "")
+    return source and (f"read from {source}" if source not in DRAWN else f"{source}, read from no file")
 
 
 def summary(dataset: Dataset) -> str:
@@ -148,7 +159,10 @@ def verify(
             damaged.append(name)
             console(stderr=True).print(f"Error: {error}", markup=False)
         else:
-            console().print(f"{name}: as it was prepared, sha256 {dataset.checksum}", markup=False)
+            made = f"; {told}" if (told := origin(dataset)) else ""
+            console().print(
+                f"{name}: as it was prepared, sha256 {dataset.checksum}{made}", markup=False, soft_wrap=True
+            )
     if damaged:
         raise typer.Exit(2)
 

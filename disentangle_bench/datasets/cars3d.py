@@ -13,12 +13,13 @@ from typing import ClassVar
 
 import numpy as np
 from PIL import Image
-from scipy.io import loadmat
+from scipy.io import loadmat, whosmat
 from scipy.io.matlab import MatReadError
 
 from disentangle_bench.contracts import Progress
 from disentangle_bench.datasets.download import Remote
 from disentangle_bench.datasets.obtain import obtain, remedy
+from disentangle_bench.datasets.regular import FILE_BYTES, check_size, read_regular
 from disentangle_bench.datasets.stored import Reading, StoredDataset
 from disentangle_bench.errors import UserError
 
@@ -65,7 +66,7 @@ class Cars3D(StoredDataset):
         path = obtain(cls.remote, root, cls.name, source, progress, unpacked=("data/cars", "cars"))
         checksum = {} if path.is_dir() else {"source_checksum": cls.remote.checksum}
         shape = cls.row_shape()
-        return Reading(shape, cls._blocks(path, progress), path.name, attributes=checksum)
+        return Reading(shape, cls._blocks(path, progress), path.name, attributes=checksum, files=(path,))
 
     @classmethod
     def _blocks(cls, path: Path, progress: Progress) -> Iterator[np.ndarray]:  # uint8 (objects, 64, 64, 3)
@@ -97,10 +98,13 @@ def read_views(content: bytes, views: tuple[int, int], what: str, remedy: str) -
     Raises `UserError`, which names `what` and ends with `remedy`, for anything else.
     """
     try:
-        images = loadmat(io.BytesIO(content), variable_names=["im"])["im"]
         expected = (STORED_SIDE, STORED_SIDE, 3, *views)
-        if (images.dtype, images.shape) != (np.uint8, expected):
-            raise ValueError(f"its 'im' is {images.dtype} {images.shape}, expected uint8 {expected}")
+        said = {name: (dtype, shape) for name, shape, dtype in whosmat(io.BytesIO(content))}  # nothing is unpacked yet
+        if said.get("im") != ("uint8", expected):
+            raise ValueError(
+                f"its 'im' is {' '.join(map(str, said.get('im', ['missing'])))}, expected uint8 {expected}"
+            )
+        images = loadmat(io.BytesIO(content), variable_names=["im"])["im"]
     except NOT_MATLAB as error:
         raise UserError(f"{what} can't be read: {error}. {remedy}") from error
     flat = np.ascontiguousarray(images.transpose(3, 4, 0, 1, 2)).reshape(-1, STORED_SIDE, STORED_SIDE, 3)
@@ -114,14 +118,16 @@ def _files(path: Path, remedy: str) -> Iterator[tuple[str, bytes]]:
         if path.is_dir():
             for file in sorted(path.iterdir()):
                 if _wanted(file.name):
-                    yield file.name, file.read_bytes()
+                    yield file.name, read_regular(file)
             return
         with tarfile.open(path, "r|gz") as archive:
             for member in archive:
                 place = PurePosixPath(member.name)
                 content = archive.extractfile(member) if place.parent.name == "cars" and _wanted(place.name) else None
                 if content is not None:
-                    yield place.name, content.read()
+                    data = content.read(FILE_BYTES + 1)
+                    check_size(len(data))
+                    yield place.name, data
     except (OSError, EOFError, tarfile.TarError) as error:
         raise UserError(f"{path} can't be read: {error}. {remedy}") from error
 

@@ -115,7 +115,14 @@ class CelebA(StoredDataset):
             return crop(image.convert("RGB"))
 
         blocks = decoded(tree, images_in_order(tree, count), transform)
-        return Reading(cls.row_shape(), blocks, images.name, {"factors": table}, {"name": Path(cls.file_name).stem})
+        return Reading(
+            cls.row_shape(),
+            blocks,
+            images.name,
+            {"factors": table},
+            {"name": Path(cls.file_name).stem},
+            files=(images, attributes, partition),
+        )
 
     @classmethod
     def row_shape(cls) -> tuple[int, ...]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from disentangle_bench.datasets.download import Remote, check
-from disentangle_bench.datasets.sources import locate
+from disentangle_bench.datasets.regular import check_regular
+from disentangle_bench.datasets.sources import locate, only
 from disentangle_bench.datasets.trees import Tree
 from disentangle_bench.errors import UserError
 
@@ -34,19 +35,19 @@ def find(files: tuple[Remote, Remote, Remote], root: Path, source: Path | None, 
     """The images (an archive or a folder), the attributes' list and the partition list, each checked.
 
     They lie side by side or in the official folders Img, Anno and Eval: under `root`, `root/celeba`, or at `source`,
-    which is their folder or the images among them. name: the dataset's, for the message.
+    which is their folder or the images among them. The lists may be the .csv of Kaggle's copy, for which no checksum is
+    published. name: the dataset's, for the message.
     Raises `UserError` where one is missing or is not the official file.
     """
-    images, attributes, partition = files
+    images, *lists = files
     unpacked = images.file_name.removesuffix(".zip")
     names = (images.file_name, f"Img/{images.file_name}", unpacked, f"Img/{unpacked}")
     found = [locate(names, root, "celeba", source)]
-    beside = source
-    if source is not None and (not source.is_dir() or source.name == unpacked):
-        beside = source.absolute().parent
-        beside = beside.parent if beside.name == "Img" else beside
-    for remote, folder in ((attributes, "Anno"), (partition, "Eval")):
-        found.append(locate((remote.file_name, f"{folder}/{remote.file_name}"), root, "celeba", beside))
+    among = source is not None and (not source.is_dir() or source.name == unpacked)  # the images themselves were named
+    for remote, folder in zip(lists, ("Anno", "Eval"), strict=True):
+        table = remote.file_name.replace(".txt", ".csv")
+        forms = tuple(place + form for form in (remote.file_name, table) for place in ("", f"{folder}/"))
+        found.append(_beside(source, forms, unpacked) if source and among else locate(forms, root, "celeba", source))
     paths = [path for path in found if path is not None]
     if len(paths) < len(found):
         absent = ", ".join(remote.file_name for remote, path in zip(files, found, strict=True) if path is None)
@@ -55,9 +56,24 @@ def find(files: tuple[Remote, Remote, Remote], root: Path, source: Path | None, 
             f"{root / 'celeba'}, or run: disentangle-bench datasets prepare {name} --source PATH"
         )
     for remote, path in zip(files, paths, strict=True):
-        if not path.is_dir():
+        if path.suffix != ".csv" and not path.is_dir():
             check(path, remote)
     return paths[0], paths[1], paths[2]
+
+
+def _beside(source: Path, forms: tuple[str, ...], unpacked: str) -> Path:
+    """A list in one of these forms beside the images that the user named; `UserError` where there is none."""
+    folder = source.absolute().parent
+    while folder.name in ("Img", unpacked):  # the official folder, or Kaggle's folder within a folder of one name
+        folder = folder.parent
+    path = only((folder,), forms, str(folder))
+    if path is None:
+        raise UserError(
+            f"--source {source} is taken for the images alone, and {folder} holds no {forms[0]} (nor {forms[2]}) "
+            "beside them. If the lists are in it, unpack it and name the folder; otherwise put them beside it."
+        )
+    check_regular(path)
+    return path
 
 
 def images_in_order(tree: Tree, count: int) -> list[str]:
@@ -75,9 +91,13 @@ def images_in_order(tree: Tree, count: int) -> list[str]:
 
 
 def read_attributes(path: Path, count: int) -> np.ndarray:  # int64 (count, 40) of 0 and 1
-    """list_attr_celeba.txt: a count, the attributes' names, and for each image its name and 40 times -1 or 1."""
+    """list_attr_celeba.txt: a count, the attributes' names, and for each image its name and 40 times -1 or 1.
+
+    The .csv has its header in place of the first two lines.
+    """
     lines = _lines(path)
-    for expected in ([str(count)], list(ATTRIBUTES)):
+    headers = [["image_id", *ATTRIBUTES]] if path.suffix == ".csv" else [[str(count)], list(ATTRIBUTES)]
+    for expected in headers:
         number, words = next(lines, (0, []))
         if words != expected:
             raise _unexpected(path, number, " ".join(expected), words)
@@ -92,8 +112,15 @@ def read_attributes(path: Path, count: int) -> np.ndarray:  # int64 (count, 40) 
 
 
 def check_partition(path: Path, sizes: tuple[int, ...]) -> None:
-    """`UserError` unless list_eval_partition.txt puts the first sizes[0] images in part 0, the next in 1, ...."""
+    """`UserError` unless list_eval_partition.txt puts the first sizes[0] images in part 0, the next in 1, ....
+
+    The .csv has a header before them.
+    """
     lines, parts = _lines(path), np.repeat(np.arange(len(sizes)), sizes)
+    if path.suffix == ".csv":
+        number, words = next(lines, (0, []))
+        if words != ["image_id", "partition"]:
+            raise _unexpected(path, number, "image_id,partition", words)
     for i, part in enumerate(parts):
         number, words = next(lines, (0, []))
         if words != [f"{i + 1:06d}.jpg", str(part)]:
@@ -102,10 +129,15 @@ def check_partition(path: Path, sizes: tuple[int, ...]) -> None:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The words of each line that has any, with its number."""
+    """The words of each line that has any, with its number; a .csv file's are its cells."""
+    separator = "," if path.suffix == ".csv" else None
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
-            yield from ((number, line.split()) for number, line in enumerate(file, 1) if line.strip())
+            yield from (
+                (number, [word.strip() for word in line.split(separator)])
+                for number, line in enumerate(file, 1)
+                if line.strip()
+            )
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}.") from error
 

@@ -71,7 +71,7 @@ class Chairs3D(StoredDataset):
         path = locate((cls.remote.file_name, "rendered_chairs"), root, cls.name, source)
         tree = open_tree(path or fetch(cls.remote, root / cls.name, progress), REMEDY)
         names = in_order(tree, cls.factor_sizes[0])
-        return Reading(cls.row_shape(), decoded(tree, names, small), tree.path.name)
+        return Reading(cls.row_shape(), decoded(tree, names, small), tree.path.name, files=(tree.path,))
 
 
 def in_order(tree: Tree, models: int) -> list[str]:

@@ -1,8 +1,8 @@
 """dSprites (Matthey et al. 2017, github.com/deepmind/dsprites-dataset): `dsprites`, 64 × 64, and `dsprites-32`.
 
 All 737,280 images of the grid, one bit a pixel, in one mapped file. They are redrawn from the formulas in
-`dsprites_geometry`, or read from the official npz where the user has put it. Redrawn images differ from the published
-ones in a few pixels on a shape's rim: datasets/dsprites.md says how many.
+`dsprites_geometry`, or read from the official npz or HDF5 file where the user has put one. Redrawn images differ from
+the published ones in a few pixels on a shape's rim: datasets/dsprites.md says how many.
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ from disentangle_bench.contracts import Progress
 from disentangle_bench.datasets import storage
 from disentangle_bench.datasets.download import Remote, check
 from disentangle_bench.datasets.dsprites_geometry import SIDE, draw_grid
-from disentangle_bench.datasets.sources import locate, npz_blocks
+from disentangle_bench.datasets.hdf5_source import MAGIC, hdf5_blocks
+from disentangle_bench.datasets.sources import locate, npz_blocks, only
 from disentangle_bench.datasets.stored import Reading, StoredDataset
 from disentangle_bench.errors import UserError
 
 REGENERATED = "regenerated"
-REMEDY = "Fetch it again from github.com/deepmind/dsprites-dataset, or remove it to use the regenerated images."
+REMEDY = (
+    "Fetch the .npz, or the .hdf5, again from github.com/deepmind/dsprites-dataset, or remove it to use the "
+    "regenerated images."
+)
 FACTORS = 5  # of the sprite itself; variants add factors behind them
 
 
@@ -45,40 +49,48 @@ class DSprites(StoredDataset):
     file_name: ClassVar[str] = "dsprites.h5"
     npz_name: ClassVar[str] = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
     npz_md5: ClassVar[str] = "7da33b31b13a06f4b04a70402ce90c2e"
+    hdf5: ClassVar[Remote] = Remote(
+        "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.hdf5",
+        (),
+        "sha256:729fa22e884c9c500e1f17415d580746b4c5894fbbb780a1319bbcfa39a745bb",
+        28_024_106,
+    )
 
     @classmethod
     def prepared(cls, root: Path) -> Path | None:
-        """The prepared file; None where it is missing, or was redrawn and the official npz has come since."""
+        """The prepared file; None where it is missing, or was redrawn and an official file has come since."""
         path = super().prepared(root)
         return None if path is None or cls._outdated(path) else path
 
     @classmethod
     def _outdated(cls, path: Path) -> bool:
-        return storage.attributes(path, cls.name)["source"] == REGENERATED and cls._npz(path.parent) is not None
+        return storage.attributes(path, cls.name)["source"] == REGENERATED and cls._official(path.parent) is not None
 
     @classmethod
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
-        """The official npz where it is given or `sources.locate` finds it; else the images are redrawn.
+        """An official file where it is given or `sources.locate` finds it; else the images are redrawn.
 
-        377 MB are written. Raises `UserError` for an npz with another checksum.
+        377 MB are written. Raises `UserError` for a file with another checksum.
         """
-        npz = locate((cls.npz_name,), root, DSprites.name, source)
-        if npz is not None:
-            check(npz, Remote(cls.npz_name, (), f"md5:{cls.npz_md5}"), REMEDY)
+        path = locate((cls.npz_name, cls.hdf5.file_name), root, DSprites.name, source)
+        official = cls.hdf5 if path and is_hdf5(path) else Remote(cls.npz_name, (), f"md5:{cls.npz_md5}")
+        if path is not None:
+            check(path, official, REMEDY)
         attributes = {
             "name": DSprites.name,
-            "source_checksum": f"md5:{cls.npz_md5}" if npz else "",
+            "source_checksum": official.checksum if path else "",
             "factor_names": list(cls.factor_names[:FACTORS]),
             "factor_sizes": list(cls.factor_sizes[:FACTORS]),
         }
         shape = cls.row_shape()
-        blocks = read_npz(npz, shape[0]) if npz else draw_grid(cls.factor_sizes[:FACTORS])
-        return Reading(shape, blocks, npz.name if npz else REGENERATED, attributes=attributes)
+        if path is None:
+            return Reading(shape, draw_grid(cls.factor_sizes[:FACTORS]), REGENERATED, attributes=attributes)
+        return Reading(shape, read_official(path, shape[0]), path.name, attributes=attributes, files=(path,))
 
     def __init__(self, root: Path) -> None:
         """Map the prepared file under `root`; `UserError` where it is missing or damaged.
 
-        Where it was redrawn and the official npz has come since, it is first made again.
+        Where it was redrawn and an official file has come since, it is first made again.
         """
         path = self.path(root)
         if os.path.exists(path) and self._outdated(path):
@@ -95,9 +107,8 @@ class DSprites(StoredDataset):
         return (bits(rows) * 255)[:, None]
 
     @classmethod
-    def _npz(cls, root: Path) -> Path | None:
-        places = (root / cls.npz_name, root / "dsprites" / cls.npz_name)
-        return next((place for place in places if os.path.exists(place)), None)
+    def _official(cls, root: Path) -> Path | None:
+        return only((root, root / DSprites.name), (cls.npz_name, cls.hdf5.file_name), f"the data root {root}")
 
 
 class DSprites32(DSprites):
@@ -123,12 +134,22 @@ class DSprites32(DSprites):
         return (63 * k + k - k // 3)[:, None]  # 255·k/4 rounded, in 8 bits: 0, 64, 128, 191, 255
 
 
-def read_npz(path: Path, images: int) -> Iterator[np.ndarray]:
-    """The official npz's `imgs`, uint8 (N, 64, 64) of 0 and 1, as packed blocks, uint8 (n, 64, 8).
+def is_hdf5(path: Path) -> bool:
+    """Whether a file begins like HDF5, whatever it is called; `UserError` where it can't be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}. {REMEDY}") from error
+
+
+def read_official(path: Path, images: int) -> Iterator[np.ndarray]:
+    """The `imgs` of the official npz or HDF5 file, uint8 (N, 64, 64) of 0 and 1, as packed blocks, uint8 (n, 64, 8).
 
     Raises `UserError` for a file that isn't in that format.
     """
-    for block in npz_blocks(path, "imgs", (images, SIDE, SIDE), REMEDY):
+    blocks = hdf5_blocks if is_hdf5(path) else npz_blocks
+    for block in blocks(path, "imgs", (images, SIDE, SIDE), REMEDY):
         if block.max() > 1:
             raise UserError(f"{path} can't be read: its imgs hold other values than 0 and 1. {REMEDY}")
         yield np.packbits(block, axis=-1)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from disentangle_bench.contracts import Progress, silent
 from disentangle_bench.datasets import storage
@@ -21,9 +21,12 @@ from disentangle_bench.datasets.download import Remote, fetch
 from disentangle_bench.datasets.dsprites import DSprites
 from disentangle_bench.datasets.dsprites_geometry import SIDE
 from disentangle_bench.datasets.sources import locate
+from disentangle_bench.datasets.stored import read_from
+from disentangle_bench.datasets.trees import FORMATS, UNDECODABLE
 from disentangle_bench.datasets.virtual import as_bytes, channels_first, draws, keys_of, up_to
 from disentangle_bench.errors import UserError
 
+LARGEST_READ = 12_000 * 12_000  # pixels; copies of the painting that museums give out are large
 LARGEST = (350, 274)  # the picture is shrunk to fit in, width × height
 PAINTING = Remote(
     "The_Scream.jpg",
@@ -64,7 +67,12 @@ class DSpritesScream(DSprites):
             picture = read_picture(place)[None]
             with storage.locked(path):
                 digest = hashlib.sha256(place.read_bytes()).hexdigest()
-                about = {"name": path.stem, "source": place.name, "source_checksum": f"sha256:{digest}"}
+                about = {
+                    "name": path.stem,
+                    "source": place.name,
+                    "source_checksum": f"sha256:{digest}",
+                    **read_from(place),
+                }
                 storage.write(path, picture.shape, [picture], about)
         return super().prepare(root, progress)
 
@@ -72,6 +80,7 @@ class DSpritesScream(DSprites):
         super().__init__(root)
         self.painting = storage.open_rows(root / self.picture_name, self.name)
         self.picture = self.painting.rows[0]  # (height, width, 3)
+        self.read_from += tuple(map(str, self.painting.attributes.get("read_from", ())))
         self.checksum += f":scream-{self.painting.attributes['content_sha256'][:16]}"
         self._on_device: dict[Any, Any] = {}
 
@@ -106,9 +115,11 @@ class DSpritesScream(DSprites):
 def read_picture(path: Path) -> np.ndarray:
     """The painting, shrunk to fit into 350 × 274: uint8 (height, width, 3)."""
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=FORMATS) as file:
+            if file.width * file.height > LARGEST_READ:
+                raise ValueError(f"it is {file.width} × {file.height}, more than {LARGEST_READ:,} pixels")
             picture = file.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
+    except UNDECODABLE as error:
         raise UserError(
             f"{path} is no picture that can be read ({error}); delete it, or give another with --source PATH."
         ) from error

@@ -89,6 +89,7 @@ class Folder(StoredDataset):
                 "factor_sizes": list(notes.factor_sizes),
                 "class_names": list(notes.class_names),
             },
+            files=(source,),
         )
 
     def __init__(self, root: Path) -> None:

@@ -38,9 +38,12 @@ def annotation(where: str, text: str, images: Sequence[str]) -> Annotation:
     where: the file, for the messages. images: all names there are, relative to it. A column's values, in any text, are
     numbered in sorted order, by size where all are numbers. Raises `UserError` with the line that is wrong.
     """
-    header, rows = _rows(where, text, set(images))
+    separator = _separator(text)
+    header, rows = _rows(where, text, separator, set(images))
     columns = {
-        name: _numbered(where, name, {n: row[k] for n, row in rows.items()}) for k, name in enumerate(header) if k
+        name: _numbered(where, name, {n: row[k] for n, row in rows.items()}, decimal_comma=separator != ",")
+        for k, name in enumerate(header)
+        if k
     }
     names = [row[0] for row in rows.values()]
     classes, labels = columns.pop(LABEL, ((), None))
@@ -60,12 +63,20 @@ def annotation(where: str, text: str, images: Sequence[str]) -> Annotation:
     )
 
 
-def _rows(where: str, text: str, images: set[str]) -> tuple[list[str], dict[int, list[str]]]:
+def _separator(text: str) -> str:
+    """What divides the header's cells: a comma, a semicolon (as spreadsheets write where the comma is the decimal
+    mark), or a tab; that which gives most cells."""
+    header = text.partition("\n")[0]
+    return max(",;\t", key=header.count)
+
+
+def _rows(where: str, text: str, separator: str, images: set[str]) -> tuple[list[str], dict[int, list[str]]]:
     """The header, and by its number a row of stripped cells for each image, checked."""
     if "\0" in text:
         raise UserError(f"{where} holds NUL characters, as text in UTF-16 does; save it in UTF-8.")
     try:
-        cells = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), strict=True)]
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        cells = [[cell.strip() for cell in row] for row in reader]
     except csv.Error as error:
         raise UserError(f"{where} is no CSV file: {error}.") from error
     if not cells:
@@ -73,12 +84,17 @@ def _rows(where: str, text: str, images: set[str]) -> tuple[list[str], dict[int,
     header, rows = cells[0], {}
     seen: set[str] = set()
     if len(header) < 2 or not all(header[1:]) or len(set(header[1:])) < len(header) - 1:
-        raise UserError(f"{where}: its header must name different columns after the file's, not {','.join(header)}.")
+        raise UserError(
+            f"{where}: its header must name different columns after the file's, with commas, semicolons or tabs "
+            f"between them, such as 'file,shape,colour', not {separator.join(header)!r}."
+        )
     for number, row in enumerate(cells[1:], 2):
         if not any(row):
             continue
         if len(row) != len(header) or not all(row):
-            raise UserError(f"{where}, row {number} must have {len(header)} cells with text, not {','.join(row)}.")
+            raise UserError(
+                f"{where}, row {number} must have {len(header)} cells with text, not {separator.join(row)!r}."
+            )
         row[0] = posixpath.normpath(row[0])
         if row[0] not in images or row[0] in seen:
             reason = "appears twice" if row[0] in seen else "is no image beside it"
@@ -90,20 +106,21 @@ def _rows(where: str, text: str, images: set[str]) -> tuple[list[str], dict[int,
     return header, rows
 
 
-def _numbered(where: str, column: str, rows: dict[int, str]) -> tuple[tuple[str, ...], np.ndarray]:
+def _numbered(where: str, column: str, rows: dict[int, str], decimal_comma: bool) -> tuple[tuple[str, ...], np.ndarray]:
     """The different values of a column in order, as written, and each cell's number among them, int64 (N,).
 
-    rows: the cell in each numbered row. `UserError` for nan or an infinity where all cells are numbers.
+    rows: the cell in each numbered row. decimal_comma: 0,5 is a number, too. `UserError` for nan or an infinity where
+    all cells are numbers.
     """
     cells = list(rows.values())
     values: np.ndarray
     try:
-        values = np.array([float(cell) for cell in cells])
+        values = np.array([float(cell.replace(",", ".") if decimal_comma else cell) for cell in cells])
     except ValueError:
         values = np.array(cells)
     else:
-        for row, cell in rows.items():
-            if not math.isfinite(float(cell)):
+        for (row, cell), value in zip(rows.items(), values, strict=True):
+            if not math.isfinite(value):
                 raise UserError(
                     f"{where}, row {row}: '{cell}' is no finite number, as the others in column '{column}' are; give "
                     "one, or a word such as 'none', which makes the column text."

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from disentangle_bench.contracts import Dataset, Progress
+from disentangle_bench.contracts import Dataset, Progress, silent
 from disentangle_bench.datasets.binary import exactly, opened
 from disentangle_bench.datasets.download import Remote
 from disentangle_bench.datasets.obtain import obtain_gz, remedy
 from disentangle_bench.datasets.stored import Reading, StoredDataset
+from disentangle_bench.errors import UserError
 
 SIDE = 28
 IMAGES, LABELS = 2051, 2049  # an idx file's magic number: bytes, in 3 dimensions or in 1
 
 
-def _remote(file_name: str, md5: str, size: int) -> Remote:
+def _remote(file_name: str, md5: str, size: int, unpacked: str) -> Remote:
     mirrors = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
-    return Remote(file_name, tuple(mirror + file_name for mirror in mirrors), f"md5:{md5}", size)
+    return Remote(
+        file_name,
+        tuple(mirror + file_name for mirror in mirrors),
+        f"md5:{md5}",
+        size,
+        unpacked=f"md5:{unpacked}",
+        namesakes="Fashion-MNIST and KMNIST",
+    )
 
 
 class MNIST(StoredDataset):
@@ -33,8 +42,15 @@ class MNIST(StoredDataset):
 
     size: ClassVar[int] = 60_000
     remotes: ClassVar[tuple[Remote, Remote]] = (
-        _remote("train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873", 9_912_422),
-        _remote("train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432", 28_881),
+        _remote(
+            "train-images-idx3-ubyte.gz",
+            "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            9_912_422,
+            "6bbc9ace898e44ae57da46a324031adb",
+        ),
+        _remote(
+            "train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432", 28_881, "a25bea736e30d166cdddb491f175f624"
+        ),
     )
 
     @classmethod
@@ -60,7 +76,26 @@ class MNIST(StoredDataset):
             [images[..., None]],
             f"{images_path.name}, {labels_path.name}",
             tables={"labels": labels.astype(np.int64)},
+            files=(images_path, labels_path),
         )
+
+    def verify(self, progress: Progress = silent) -> None:
+        """Hash the stored content again, and compare it with the official files'; `UserError` where it differs.
+
+        The second finds what was prepared from files of the same form, such as Fashion-MNIST's, when only form was
+        checked.
+        """
+        super().verify(progress)
+        tables = ((IMAGES, self.rows[..., 0]), (LABELS, self.label_table))
+        for remote, (magic, values) in zip(self.remotes, tables, strict=True):
+            expected = remote.unpacked.removeprefix("md5:")
+            found = hashlib.md5(as_idx(magic, np.asarray(values)), usedforsecurity=False).hexdigest()
+            if expected not in ("", found):
+                raise UserError(
+                    f"{self.stored.path} is not {self.name}: it was prepared from other files ({self.source}), whose "
+                    f"{remote.content().file_name} has md5 {found}, expected {expected}. Delete it and run: "
+                    f"disentangle-bench datasets prepare {self.name}"
+                )
 
 
 class MNISTTest(MNIST):
@@ -70,9 +105,21 @@ class MNISTTest(MNIST):
     description: ClassVar[str] = "handwritten digits, 28x28 grey, 10,000 test images"
     size: ClassVar[int] = 10_000
     remotes: ClassVar[tuple[Remote, Remote]] = (
-        _remote("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3", 1_648_877),
-        _remote("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c", 4_542),
+        _remote(
+            "t10k-images-idx3-ubyte.gz",
+            "9fb629c4189551a2d022fa330f9573f3",
+            1_648_877,
+            "2646ac647ad5339dbf082846283269ea",
+        ),
+        _remote(
+            "t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c", 4_542, "27ae3e4e09519cfbb04c329615203637"
+        ),
     )
+
+
+def as_idx(magic: int, values: np.ndarray) -> bytes:
+    """The idx file of these values, 0 to 255, as `read_idx` reads it."""
+    return np.array([magic, *values.shape], dtype=">u4").tobytes() + values.astype(np.uint8).tobytes()
 
 
 def read_idx(path: Path, magic: int, shape: tuple[int, ...], remedy: str, below: int = 256) -> np.ndarray:

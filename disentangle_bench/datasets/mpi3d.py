@@ -63,7 +63,7 @@ class MPI3D(StoredDataset):
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
         path = obtain(cls.remote, root, cls.name, source, progress)
         shape = cls.row_shape()
-        return Reading(shape, npz_blocks(path, "images", shape, remedy(cls.remote)), path.name)
+        return Reading(shape, npz_blocks(path, "images", shape, remedy(cls.remote)), path.name, files=(path,))
 
 
 class MPI3DToy(MPI3D):

@@ -17,14 +17,15 @@ def obtain(
     """The official file of dataset `name`, or one of its unpacked forms; downloaded into `root/name` if need be.
 
     source: as for `locate`. progress: of a download, in bytes. unpacked: the names that the file or folder has once it
-    is unpacked; only the official file itself can be compared with the published checksum.
+    is unpacked; a file is then compared with the checksum of the unpacked bytes, where that is known.
     Raises `UserError` for a `source` without it, a file with another size or checksum, and a download that fails.
     """
     path = locate((remote.file_name, *unpacked), root, name, source)
     if path is None:
         return fetch(remote, root / name, progress)
-    if path.name not in {Path(form).name for form in unpacked}:
-        check(path, remote, remedy(remote))
+    plain = path.name in {Path(form).name for form in unpacked}
+    if not (plain and path.is_dir()):
+        check(path, remote.content() if plain else remote, remedy(remote))
     return path
 
 
@@ -44,4 +45,9 @@ def obtain_gz(remotes: Sequence[Remote], root: Path, name: str, source: Path | N
 
 def remedy(remote: Remote) -> str:
     """What to do about a copy of this file that is of no use."""
+    if remote.namesakes:
+        return (
+            f"{remote.namesakes} have a file of this name, too: name the folder of the right one with --source, or "
+            f"fetch {remote.file_name} again from {remote.urls[0]}."
+        )
     return f"Delete it and fetch {remote.file_name} again from {remote.urls[0]}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from disentangle_bench.errors import UserError
@@ -16,7 +16,8 @@ class Remote:
 
     checksum: "md5:<hex>", "sha256:<hex>", or "" where nobody published one. size: in bytes, None where unknown.
     smallest: a size that the file can't be below. begins: its first bytes. These two keep a server's message from
-    passing for a file whose checksum is unknown.
+    passing for a file whose checksum is unknown. unpacked: the checksum of a .gz file's content, "" where unknown.
+    namesakes: datasets that have files of the same names, in words; for the message about a file that isn't the one.
     """
 
     file_name: str
@@ -25,6 +26,19 @@ class Remote:
     size: int | None = None
     smallest: int = 0
     begins: bytes = b""
+    unpacked: str = ""
+    namesakes: str = ""
+
+    def content(self) -> Remote:
+        """What the file must be once it is unpacked."""
+        return replace(
+            self,
+            file_name=self.file_name.removesuffix(".gz"),
+            checksum=self.unpacked,
+            size=None,
+            smallest=0,
+            begins=b"",
+        )
 
 
 def check(path: Path, remote: Remote, remedy: str = "Delete it and fetch it again.") -> None:
@@ -34,7 +48,8 @@ def check(path: Path, remote: Remote, remedy: str = "Delete it and fetch it agai
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}. {remedy}") from error
     if wrong:
-        raise UserError(f"{path} is not the official file: {wrong}. {remedy}")
+        called = "" if path.name == remote.file_name else f" {remote.file_name}"
+        raise UserError(f"{path} is not the official file{called}: {wrong}. {remedy}")
 
 
 def difference(path: Path, remote: Remote) -> str:

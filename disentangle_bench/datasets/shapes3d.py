@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-import h5py
 import numpy as np
 
 from disentangle_bench.contracts import Progress
 from disentangle_bench.datasets.download import Remote
+from disentangle_bench.datasets.hdf5_source import array_in, hdf5_blocks, opened_hdf5
 from disentangle_bench.datasets.obtain import obtain, remedy
 from disentangle_bench.datasets.stored import Reading, StoredDataset
-from disentangle_bench.errors import UserError
 
 SIDE = 64
-MOST_ROWS = 16_384  # 200 MB
 
 
 class Shapes3D(StoredDataset):
@@ -50,31 +46,20 @@ class Shapes3D(StoredDataset):
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
         path = obtain(cls.remote, root, cls.name, source, progress)
         shape = cls.row_shape()
-        with _opened(path, remedy(cls.remote)) as hdf:
-            images = hdf["images"]
-            if (images.dtype, images.shape) != (np.uint8, shape):
-                raise ValueError(f"its images are {images.dtype} {images.shape}, expected uint8 {shape}")
-            check_grid(hdf["labels"][()], cls.factor_names, cls.factor_sizes)
-        return Reading(shape, cls._blocks(path), path.name, attributes={"source_checksum": cls.remote.checksum})
-
-    @classmethod
-    def _blocks(cls, path: Path) -> Iterator[np.ndarray]:  # uint8 (n, 64, 64, 3)
-        with _opened(path, remedy(cls.remote)) as hdf:
-            images = hdf["images"]
-            # A block of whole chunks unpacks each chunk once: h5py's own chunks span thousands of images.
-            rows = min(images.chunks[0] if images.chunks else 1024, MOST_ROWS)
-            for start in range(0, len(images), rows):
-                yield images[start : start + rows]
+        with opened_hdf5(path, remedy(cls.remote)) as hdf:
+            labels = array_in(hdf, "labels")
+            if labels.shape != (expected := (shape[0], len(cls.factor_sizes))):  # before anything of that size is made
+                raise ValueError(f"its labels are {labels.shape}, expected {expected}")
+            check_grid(labels[()], cls.factor_names, cls.factor_sizes)
+        blocks = hdf5_blocks(path, "images", shape, remedy(cls.remote))
+        return Reading(shape, blocks, path.name, attributes={"source_checksum": cls.remote.checksum}, files=(path,))
 
 
 def check_grid(labels: np.ndarray, names: tuple[str, ...], sizes: tuple[int, ...]) -> None:
-    """`ValueError` unless labels, (N, K) of any numbers, are a full grid of `sizes`, the last column fastest.
+    """`ValueError` unless labels, (N, K) of any numbers, are a full grid of `sizes`, N rows, the last column fastest.
 
     A column's values count by their rank, whatever they are.
     """
-    expected = (math.prod(sizes), len(sizes))
-    if labels.shape != expected:
-        raise ValueError(f"its labels are {labels.shape}, expected {expected}")
     grid = np.unravel_index(np.arange(len(labels)), sizes)
     for name, size, column, place in zip(names, sizes, labels.T, grid, strict=True):
         values, number = np.unique(column, return_inverse=True)
@@ -83,13 +68,3 @@ def check_grid(labels: np.ndarray, names: tuple[str, ...], sizes: tuple[int, ...
         wrong = np.flatnonzero(number != place)
         if wrong.size:
             raise ValueError(f"its labels are not a full grid in order: row {wrong[0]} has another '{name}'")
-
-
-@contextmanager
-def _opened(path: Path, remedy: str) -> Iterator[h5py.File]:
-    """The HDF5 file; what goes wrong with it becomes a `UserError` that ends with `remedy`."""
-    try:
-        with h5py.File(path, "r", locking=False) as hdf:
-            yield hdf
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} can't be read: {error}. {remedy}") from error

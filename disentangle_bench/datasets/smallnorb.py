@@ -27,9 +27,9 @@ BYTES, INTEGERS = 0x1E3D4C55, 0x1E3D4C54  # a matrix file's magic number says wh
 BLOCK = 1000  # images
 
 
-def _remote(split: str, kind: str, md5: str, size: int | None = None) -> Remote:
+def _remote(split: str, kind: str, md5: str, unpacked: str, size: int | None = None) -> Remote:
     file_name = f"smallnorb-{split}-{kind}.mat.gz"
-    return Remote(file_name, (URL + file_name,), f"md5:{md5}", size)
+    return Remote(file_name, (URL + file_name,), f"md5:{md5}", size, unpacked=f"md5:{unpacked}")
 
 
 class SmallNORB(StoredDataset):
@@ -49,12 +49,44 @@ class SmallNORB(StoredDataset):
 
     instances: ClassVar[int] = 10  # half of them in each split
     remotes: ClassVar[tuple[Remote, ...]] = (  # training, testing; of each the images, categories and other factors
-        _remote("5x46789x9x18x6x2x96x96-training", "dat", "66054832f9accfe74a0f4c36a75bc0a2", 131_896_188),
-        _remote("5x46789x9x18x6x2x96x96-training", "cat", "23c8b86101fbf0904a000b43d3ed2fd9"),
-        _remote("5x46789x9x18x6x2x96x96-training", "info", "51dee1210a742582ff607dfd94e332e3"),
-        _remote("5x01235x9x18x6x2x96x96-testing", "dat", "e4ad715691ed5a3a5f138751a4ceb071", 130_799_817),
-        _remote("5x01235x9x18x6x2x96x96-testing", "cat", "5aa791cd7e6016cf957ce9bdb93b8603"),
-        _remote("5x01235x9x18x6x2x96x96-testing", "info", "a9454f3864d7fd4bb3ea7fc3eb84924e"),
+        _remote(
+            "5x46789x9x18x6x2x96x96-training",
+            "dat",
+            "66054832f9accfe74a0f4c36a75bc0a2",
+            "8138a0902307b32dfa0025a36dfa45ec",
+            131_896_188,
+        ),
+        _remote(
+            "5x46789x9x18x6x2x96x96-training",
+            "cat",
+            "23c8b86101fbf0904a000b43d3ed2fd9",
+            "fd5120d3f770ad57ebe620eb61a0b633",
+        ),
+        _remote(
+            "5x46789x9x18x6x2x96x96-training",
+            "info",
+            "51dee1210a742582ff607dfd94e332e3",
+            "19faee774120001fc7e17980d6960451",
+        ),
+        _remote(
+            "5x01235x9x18x6x2x96x96-testing",
+            "dat",
+            "e4ad715691ed5a3a5f138751a4ceb071",
+            "e9920b7f7b2869a8f1a12e945b2c166c",
+            130_799_817,
+        ),
+        _remote(
+            "5x01235x9x18x6x2x96x96-testing",
+            "cat",
+            "5aa791cd7e6016cf957ce9bdb93b8603",
+            "fd5120d3f770ad57ebe620eb61a0b633",
+        ),
+        _remote(
+            "5x01235x9x18x6x2x96x96-testing",
+            "info",
+            "a9454f3864d7fd4bb3ea7fc3eb84924e",
+            "7c5b871cc69dcadec1bf6a18141f5edc",
+        ),
     )
 
     @classmethod
@@ -83,6 +115,7 @@ class SmallNORB(StoredDataset):
             cls._blocks([split[0] for split in splits], pairs, order),
             ", ".join(path.name for path in paths),
             tables={"factors": factors[order][:, :4]},
+            files=paths,
         )
 
     @classmethod

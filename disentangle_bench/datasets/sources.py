@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from disentangle_bench.datasets.regular import check_regular
 from disentangle_bench.errors import UserError
 
 BLOCK_BYTES = 4 << 20
@@ -20,20 +21,45 @@ LIB_FOLDERS = ("", "dsprites", "3dshapes", "mpi3d_toy", "mpi3d_realistic", "mpi3
 
 
 def locate(file_names: Sequence[str], root: Path, name: str, source: Path | None = None) -> Path | None:
-    """The first of a dataset's files (or folders) that is there, or None.
+    """The one of a dataset's files (or folders) that is there, or None.
 
-    file_names: alternatives for one file, the preferred first; each may hold sub-folders ("Img/img_align_celeba.zip").
+    file_names: alternatives for one file, such as packed and unpacked, the preferred first; each may hold sub-folders
+    ("Img/img_align_celeba.zip").
     source: what the user gave, and then the only place: the file itself under any name, a folder of one of these names,
-    or a folder that holds one, or a sub-folder of which does. Without it the places are `root`, `root/name`, and
+    or a folder that holds one, or a sub-folder of which does. Without it the places are `root` and `root/name`, then
     disentanglement_lib's folders where DISENTANGLEMENT_LIB_DATA is set.
-    Raises `UserError` for a `source` that does not exist or holds none of the files.
+    Raises `UserError` for a `source` that does not exist or holds none of the files, for files in two places, of which
+    only the user can say which is meant, and for what is neither a file nor a folder.
     """
     if source is not None:
         return _locate_in_source(file_names, source)
-    places = [root, root / name]
-    if lib := os.environ.get("DISENTANGLEMENT_LIB_DATA"):
-        places += [Path(lib).expanduser() / folder for folder in LIB_FOLDERS]
-    return _first(places, file_names)
+    found = only([root, root / name], file_names, f"the data root {root}")
+    if found is None and (lib := os.environ.get("DISENTANGLEMENT_LIB_DATA")):
+        found = next(
+            (path for folder in LIB_FOLDERS if (path := _in(Path(lib).expanduser() / folder, file_names))), None
+        )
+    if found is not None:
+        check_regular(found)
+    return found
+
+
+def only(places: Sequence[Path], file_names: Sequence[str], where: str) -> Path | None:
+    """The preferred of these files in the only place that has any; None where no place does.
+
+    Raises `UserError` where two places do, beginning with `where`. A place inside what another one offers counts as
+    the same: archives are often unpacked into a folder of their own name.
+    """
+    found: list[Path] = []
+    for place in places:
+        path = _in(place, file_names)
+        if path is not None and not any(path.resolve().is_relative_to(other.resolve()) for other in found):
+            found.append(path)
+    if len(found) > 1:
+        raise UserError(
+            f"{where} holds both {found[0]} and {found[1]}: which is meant? Name that one, or the folder that it is "
+            "in, with --source, or move the other away."
+        )
+    return found[0] if found else None
 
 
 def _locate_in_source(file_names: Sequence[str], source: Path) -> Path:
@@ -41,23 +67,25 @@ def _locate_in_source(file_names: Sequence[str], source: Path) -> Path:
     if not os.path.exists(source):
         raise UserError(f"--source {source}: there is no such file or folder.")
     if not source.is_dir() or source.name in file_names:
+        check_regular(source)
         return source
     try:
         places = [source, *sorted(folder for folder in source.iterdir() if folder.is_dir())]
     except OSError as error:
         raise UserError(f"--source {source} can't be read: {error.strerror}.") from error
-    found = _first(places, file_names)
+    found = only(places, file_names, f"--source {source}")
     if found is None:
         raise UserError(
             f"--source {source} holds no {' or '.join(file_names)}; name that file, or the folder that it is in."
         )
+    check_regular(found)
     return found
 
 
-def _first(places: Sequence[Path], file_names: Sequence[str]) -> Path | None:
+def _in(place: Path, file_names: Sequence[str]) -> Path | None:
+    """The first of these names that is in this place."""
     # os.path.exists, unlike Path.exists, is False where a folder on the way can't be entered.
-    found = (place / file_name for file_name in file_names for place in places if os.path.exists(place / file_name))
-    return next(found, None)
+    return next((place / file_name for file_name in file_names if os.path.exists(place / file_name)), None)
 
 
 def npz_blocks(

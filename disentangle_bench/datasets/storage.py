@@ -27,6 +27,8 @@ import h5py
 import numpy as np
 
 from disentangle_bench.contracts import Progress, silent
+from disentangle_bench.datasets.hdf5_source import array_in
+from disentangle_bench.datasets.regular import irregular
 from disentangle_bench.errors import UserError
 
 FORMAT_VERSION = 1
@@ -168,7 +170,11 @@ def read_tables(path: Path, name: str) -> dict[str, np.ndarray]:
     """A prepared file's tables by name, int64 arrays; `UserError` where the file is damaged."""
     try:
         with path.open("rb"), h5py.File(path, "r", locking=False) as hdf:
-            return {key: hdf[key][()] for key in sorted(hdf) if key != "rows"}
+            arrays = {key: array_in(hdf, key) for key in sorted(hdf) if key != "rows"}
+            for key, array in arrays.items():  # as they were written: whatever a table claims to hold lies in the file
+                if array.dtype != np.int64 or array.id.get_storage_size() != array.nbytes:
+                    raise ValueError(f"its table '{key}' is {array.dtype} {array.shape}, not stored as whole numbers")
+            return {key: array[()] for key, array in arrays.items()}
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise damaged(path, name, "an HDF5 file with its tables", str(error)) from error
 
@@ -250,9 +256,11 @@ def _inspect(path: Path, name: str) -> tuple[dict[str, Any], tuple[int, ...], in
     """Attributes, shape and byte offset of a prepared file that is whole, as far as its length can tell."""
     if not os.path.exists(path):
         raise missing(path, name)
+    if not os.path.isfile(path):
+        raise damaged(path, name, "a file", irregular(path) or "a folder")
     try:
         with path.open("rb"), h5py.File(path, "r", locking=False) as hdf:
-            found, rows = dict(hdf.attrs), hdf["rows"]
+            found, rows = dict(hdf.attrs), array_in(hdf, "rows")
             shape, offset, dtype = tuple(rows.shape), rows.id.get_offset(), rows.dtype
     except PermissionError as error:
         raise UserError(f"can't read {path}: {_reason(error)}.") from error

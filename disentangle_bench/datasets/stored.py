@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ class Reading:
     shape: of all rows, (N, H, W, C). blocks: uint8 (n, H, W, C), in order, N rows in all; read as they are asked for.
     source: what they were read from, in words. tables: `factors`, int64 (N, K), and `labels`, int64 (N,), where the
     images are no full grid or have classes that are no factor. attributes: what else the file should say of itself.
+    files: those that are read, or the folder or archive that they are in; none where the images are drawn.
     """
 
     shape: tuple[int, ...]
@@ -34,6 +35,7 @@ class Reading:
     source: str
     tables: Mapping[str, np.ndarray] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    files: Sequence[Path] = ()
 
 
 class StoredDataset(Dataset):
@@ -94,7 +96,7 @@ class StoredDataset(Dataset):
             with storage.locked(path):
                 if cls.prepared(root) is None:  # else another process made it while this one waited
                     found = cls.read(root, source, progress)
-                    about = {"name": cls.name, "source": found.source, **found.attributes}
+                    about = {"name": cls.name, "source": found.source, **read_from(*found.files), **found.attributes}
                     storage.write(path, found.shape, found.blocks, about, progress, found.tables)
         return path
 
@@ -105,6 +107,7 @@ class StoredDataset(Dataset):
         self.rows = self.stored.rows
         self.checksum = str(self.stored.attributes["content_sha256"])
         self.source = str(self.stored.attributes["source"])
+        self.read_from: tuple[str, ...] = tuple(map(str, self.stored.attributes.get("read_from", ())))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.root,)  # a pickled dataset is its place, never its images
@@ -140,3 +143,9 @@ class StoredDataset(Dataset):
     def decode(self, rows: Any) -> Any:
         """Stored rows, uint8 (N, H, W, C), to images, uint8 (N, C, H, W); numpy or torch."""
         return channels_first(rows)
+
+
+def read_from(*files: Path) -> dict[str, list[str]]:
+    """The attribute that keeps the absolute paths of what was read; none of them, none of it."""
+    paths = [os.fsencode(file.absolute()).decode(errors="replace") for file in files]
+    return {"read_from": paths} if paths else {}

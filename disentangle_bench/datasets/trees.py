@@ -7,10 +7,10 @@ import gzip
 import io
 import os
 import posixpath
-import shutil
 import struct
 import tarfile
 import tempfile
+import warnings
 import zipfile
 import zlib
 from collections import deque
@@ -24,15 +24,22 @@ from typing import IO, TypeVar
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from disentangle_bench.datasets.regular import FILE_BYTES, check_regular, check_size, read_regular
 from disentangle_bench.errors import UserError
 
 Member = TypeVar("Member")
 
 BLOCK_BYTES = 4 << 20
+PIXELS = 4096 * 4096  # of one image at most: a file of kilobytes can ask for gigabytes
+UNPACKED_RATIO, UNPACKED_SLACK = 200, 1 << 30  # a .tar.gz may grow to so many times its size, and as many bytes more
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # Pillow has more; one of them starts another program
 UNREADABLE = (OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error)
 UNDECODABLE = (  # what Pillow raises for damaged files of its various kinds
     OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, struct.error, Image.DecompressionBombError,
 )  # fmt: skip
+
+
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # PIXELS is less than what it warns of
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ def open_tree(path: Path, remedy: str = "Fetch it again.") -> Tree:
     and for one that holds two files of one name.
     """
     kinds: dict[str, Callable[[Path], Tree]] = {".zip": _zip, ".tar": _tar, ".tar.gz": _tar_gz, ".tgz": _tar_gz}
+    check_regular(path)
     try:
         if path.is_dir():
             return _folder(path)
@@ -109,7 +117,9 @@ def _decode(tree: Tree, name: str, data: bytes, transform: Callable[[str, Image.
 def image_of(tree: Tree, name: str, data: bytes) -> Image.Image:
     """The decoded image in these bytes of the tree's file `name`; `UserError` where they are none."""
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > PIXELS:
+            raise ValueError(f"it is {image.width} × {image.height}, more than {PIXELS:,} pixels")
         image.load()
     except UNDECODABLE as error:
         reason = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
@@ -126,7 +136,7 @@ def _folder(path: Path) -> Tree:
     for folder, folders, names in os.walk(real, onerror=fail, followlinks=True):
         folders[:] = [name for name in folders if not _leads_back(Path(folder, name))]
         files |= {Path(folder, name).relative_to(real).as_posix(): Path(folder, name) for name in names}
-    return Tree(path, _shown(files), lambda name: files[name].read_bytes(), lambda: None)
+    return Tree(path, _shown(files), lambda name: read_regular(files[name]), lambda: None)
 
 
 def _leads_back(folder: Path) -> bool:
@@ -141,7 +151,12 @@ def _zip(path: Path) -> Tree:
     except BaseException:
         archive.close()
         raise
-    return Tree(path, _shown(members), lambda name: archive.read(members[name]), archive.close)
+
+    def read(name: str) -> bytes:
+        check_size(members[name].file_size)  # no more than that is unpacked
+        return archive.read(members[name])
+
+    return Tree(path, _shown(members), read, archive.close)
 
 
 def _tar_gz(path: Path) -> Tree:
@@ -149,7 +164,14 @@ def _tar_gz(path: Path) -> Tree:
     unpacked = tempfile.TemporaryFile()  # noqa: SIM115  the tree closes it
     try:
         with gzip.open(path) as packed:
-            shutil.copyfileobj(packed, unpacked, 1 << 20)
+            most = UNPACKED_SLACK + UNPACKED_RATIO * path.stat().st_size
+            while chunk := packed.read(1 << 20):
+                unpacked.write(chunk)
+                if unpacked.tell() > most:
+                    raise UserError(
+                        f"{path} unpacks to more than {UNPACKED_RATIO} times its size. If that is as it should be, "
+                        "unpack it where there is room, and name the folder."
+                    )
         unpacked.seek(0)
         return _tar(path, unpacked)
     except BaseException as error:
@@ -178,7 +200,9 @@ def _tar(path: Path, unpacked: IO[bytes] | None = None) -> Tree:
         member = archive.extractfile(members[name])
         if member is None:
             raise tarfile.ReadError("it is no file")
-        return member.read()
+        data = member.read(FILE_BYTES + 1)  # a sparse file says any size, and takes no place in the archive
+        check_size(len(data))
+        return data
 
     return Tree(path, _shown(members), read, file.close)
 

@@ -18,6 +18,7 @@ from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric, ImageSa
 from disentangle_bench.errors import UserError
 from disentangle_bench.files import read_checked, write_checked
 from disentangle_bench.metrics import score_images, score_table
+from disentangle_bench.metrics.cost import is_lifted
 
 FORMAT = 1  # of the cached file; raise it when a change outside a metric's own file moves its numbers
 FLOOR_SEEDS = range(5)
@@ -79,6 +80,8 @@ def _identity(checksum: str, metric: Score, protocol: str, width: int, cache: Pa
         "protocol": protocol,
         "width": width,
     }
+    if is_lifted(f"{metric.name}/{protocol}"):
+        identity["limit"] = "lifted"  # what was skipped for its cost is not now
     digest = hashlib.sha256(json.dumps([checksum, metric.name, protocol, width]).encode()).hexdigest()[:16]
     return identity, cache / f"{metric.name}-{protocol}-{width}-{digest}.json"
 
@@ -153,6 +156,6 @@ def _read(path: Path, identity: dict[str, Any]) -> Calibration | None:
             str(key): {end: float(ends[end]) for end in ("floor", "ceiling")}
             for key, ends in content["calibration"].items()
         }
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return result if all(math.isfinite(value) for ends in result.values() for value in ends.values()) else None

@@ -9,19 +9,24 @@ from __future__ import annotations
 import pickle
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from disentangle_bench import display
 from disentangle_bench.contracts import CodeTable, Dataset
+from disentangle_bench.datasets.regular import irregular
 from disentangle_bench.errors import UserError
 
 FORMATS = ".npy, .npz, .csv, .parquet or .pt"
 TORCH = (".pt", ".pth", ".pt2")
 NUMPY, ZIP, PARQUET, HDF5, PICKLE = b"\x93NUMPY", b"PK\x03\x04", b"PAR1", b"\x89HDF", b"\x80"
 NO_PICKLE = "which can run code when it is read, so it is not; write numbers: numpy.save(path, array)"
+
+LARGE, PACKED = 1 << 30, 200  # bytes of an array that may be packed in any way, and how many times beyond that
 
 Arrays = Mapping[str, Any]  # by name; "" is the name of an array that has none
 
@@ -71,6 +76,8 @@ def read_array(path: Path, name: str, shared: bool = False) -> np.ndarray:
 def kind_of(path: Path, name: str) -> str:
     """Which of `READERS` a file is for; `UserError` where it can't be opened, or is for none of them."""
     try:
+        if kind := irregular(path):
+            raise UserError(f"--{name} {path} is {kind}; give a file {FORMATS}.")
         with path.open("rb") as file:
             start = file.read(8)
     except FileNotFoundError as error:
@@ -112,14 +119,29 @@ def read_numpy(path: Path, name: str) -> Arrays:
     """The arrays of an .npz, or the one of an .npy."""
     try:
         content = np.load(path, allow_pickle=False)
-        return {"": content} if isinstance(content, np.ndarray) else dict(content)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        if isinstance(content, np.ndarray):
+            return {"": content}
+        with content:
+            refuse_a_bomb(path, sum(member.file_size for member in content.zip.infolist()))
+            return dict(content)
+    except UserError:
+        raise
+    except (ValueError, EOFError, OSError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         if "allow_pickle" in str(error):
             raise UserError(
                 f"--{name} {path} holds Python objects, not numbers, in a pickle, {NO_PICKLE}, of an array "
                 "(rows, columns) such as numpy.stack(list) makes."
             ) from error
         raise not_readable(path, name, error) from error
+
+
+def refuse_a_bomb(path: Path, size: int) -> None:
+    """`UserError` for an archive whose content, of `size` bytes, is large and hundreds of times larger than itself."""
+    if size > max(LARGE, PACKED * path.stat().st_size):
+        raise UserError(
+            f"{path} unpacks to {display.size(size)}, more than {PACKED} times its size; if that is as it should be, "
+            "save the arrays with numpy.save."
+        )
 
 
 def read_csv(path: Path, name: str) -> Arrays:

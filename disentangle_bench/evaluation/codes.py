@@ -73,7 +73,7 @@ def read_codes(path: Path, sha256: str | None = None) -> np.ndarray:
             f"codes {path} are not there; run the trial's study again: its checkpoint encodes them anew. Where there "
             "is none, delete the trial's record, too: it is trained again."
         ) from error
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, MemoryError) as error:
         raise UserError(
             f"codes {path} are damaged or truncated; delete the file and run again: they are encoded anew."
         ) from error

@@ -92,7 +92,7 @@ def _read(path: Path, count: int) -> np.ndarray | None:
     try:
         with np.load(path) as file:  # zip checks each array's checksum as it is read
             features = file["features"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         sys.stderr.write(f"{path} is damaged ({error}); it is made anew\n")
         return None
     return features if len(features) == count else None

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from disentangle_bench.contracts import Progress, silent
 from disentangle_bench.datasets.download import Remote, check, fetch
+from disentangle_bench.datasets.regular import check_regular
 from disentangle_bench.errors import UserError
 from disentangle_bench.features.inception import WIDTH, Inception
 
@@ -75,6 +76,7 @@ class InceptionFeatures:
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         self.path, self.device = path, torch.device(device)
+        check_regular(path)
         try:
             with path.open("rb") as file:
                 self.identity = hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,14 +16,16 @@ import hashlib
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from disentangle_bench import registry
-from disentangle_bench.contracts import CodeTable, Dataset, ImageMetric, ImageSamples, Metric, Progress, silent
+from disentangle_bench.contracts import CodeTable, Cost, Dataset, ImageMetric, ImageSamples, Metric, Progress, silent
 from disentangle_bench.errors import UserError
+from disentangle_bench.metrics.cost import SAID_S, told, too_dear
 
 __all__ = ["from_representation_function", "score", "score_encoder", "score_images", "score_table"]
 
@@ -74,6 +76,14 @@ def score_table(
         raise UserError(f"repeats must be a whole number from 1 up, not {repeats!r}.")
     if chosen.needs_factors and not table.factor_names:
         return {"skip": "the codes come without factors"}
+    cost: Cost | None = chosen.cost(table, chosen.protocols[protocol])
+    if cost is not None:
+        if reason := too_dear(metric, protocol, replace(cost, seconds=cost.seconds * repeats), table):
+            return {"skip": reason}
+        if protocol in chosen.slow or cost.seconds * repeats >= SAID_S:
+            sys.stderr.write(f"{metric}, {protocol}: {told(cost)}{' a repeat' if repeats > 1 else ''}\n")
+    elif protocol in chosen.slow:
+        _say_cost(chosen, protocol)
     result = _score_once(chosen, table, protocol, generator(seed, metric, protocol))
     if "skip" in result or repeats == 1:
         return result
@@ -90,20 +100,23 @@ def score_table(
 def score_images(metric: str, samples: ImageSamples, protocol: str | None = None, seed: int = 0) -> dict[str, Any]:
     """As `score_table`, by a metric that sees a model's images beside the real ones: `fid`, `grid-quality`, ..."""
     chosen, protocol = _chosen(metric, protocol, ImageMetric)
+    if protocol in chosen.slow:
+        _say_cost(chosen, protocol)
     reason = chosen.reason_to_skip(samples.dataset)
     return {"skip": reason} if reason else _score_once(chosen, samples, protocol, generator(seed, metric, protocol))
 
 
 def _chosen(metric: str, protocol: str | None, kind: type[Any]) -> tuple[Any, str]:
-    """The metric of this name, which must be of the kind, and its protocol; says on stderr where that is slow."""
+    """The metric of this name, which must be of the kind, and its protocol."""
     chosen: Any = registry.get("metric", metric)
     if not isinstance(chosen, kind):
         sees = "a model's images" if kind is Metric else "codes"
         raise UserError(f"'{metric}' scores {sees}, not what it is given here; `disentangle-bench metrics` lists all.")
-    named: str = chosen.protocol(protocol)
-    if named in chosen.slow:
-        sys.stderr.write(f"{metric}, {named}: {chosen.slow[named]}\n")
-    return chosen, named
+    return chosen, chosen.protocol(protocol)
+
+
+def _say_cost(chosen: Metric | ImageMetric, protocol: str) -> None:
+    sys.stderr.write(f"{chosen.name}, {protocol}: {chosen.slow[protocol]}\n")
 
 
 def _score_once(chosen: Any, sees: CodeTable | ImageSamples, protocol: str, rng: np.random.Generator) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+LOGISTIC_S = 2e-8  # seconds of processor time, roughly, that a logistic regression takes a row, class and iteration
+
 
 def logistic_regression(
     features: np.ndarray, labels: np.ndarray, train: np.ndarray, solver: str, max_iter: int, c: float = 1.0
@@ -39,6 +41,7 @@ def _fitted_logistic(
     # The protocol fixes the number of iterations: stopping there is its definition, and no fault of the codes.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # they are values all the same
         return model.fit(features, labels)
 
 
@@ -72,6 +75,7 @@ def logistic_regression_cv(features: np.ndarray, labels: np.ndarray, train: np.n
     model: Any = LogisticRegressionCV(Cs=10, cv=folds)
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         warnings.simplefilter("ignore", FutureWarning)  # of renamed options that are left at their defaults
         model.fit(features[train], target)
     return model.predict(features)

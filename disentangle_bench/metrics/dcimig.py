@@ -29,7 +29,7 @@ def dcimig(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> di
     """
     information, entropies, details = information_table(table, protocol, rng)
     if len(entropies) < 2:
-        return {"skip": f"a gap between factors takes two with more than one value, and this data has {len(entropies)}"}
+        return {"skip": f"a gap between factors takes two that vary among the images scored, and {len(entropies)} do"}
     gaps, best = gap(information.T), information.argmax(axis=1)  # (D,) each
     owned = np.where(best[:, None] == np.arange(len(entropies)), gaps[:, None], 0.0)  # (D, V)
     code_of_factor = np.full(len(table.factor_names), -1)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_bench.contracts import CodeTable, Metric
-from disentangle_bench.metrics.classifiers import logistic_regression, logistic_regression_cv
+from disentangle_bench.contracts import CodeTable, Cost, Metric
+from disentangle_bench.metrics.classifiers import LOGISTIC_S, logistic_regression, logistic_regression_cv
+from disentangle_bench.metrics.cost import classes
 from disentangle_bench.metrics.preparation import left_out, scale_free, varies
 
 SIZES = (10, 100, 1000, 10_000)  # labelled images
@@ -95,6 +96,16 @@ def _predict(features: np.ndarray, labels: np.ndarray, informative: bool, protoc
     return logistic_regression(features, labels, train, "lbfgs", MAX_ITER, protocol.penalty)[len(labels) :]
 
 
+def _cost(table: CodeTable, protocol: Protocol) -> Cost:
+    """A logistic regression for each factor and number of labelled images; chosen from a hundred where none is set."""
+    fits = 101 if protocol.penalty is None else 1
+    work = sum(size * classes(table, size) for size in SIZES)
+    return Cost(
+        f"fits {fits * len(SIZES) * len(table.varying_factors):,} classifiers to {classes(table, SIZES[-1]):,} values",
+        LOGISTIC_S * MAX_ITER * fits * work,
+    )
+
+
 METRIC = Metric(
     name="downstream",
     title="Downstream accuracy",
@@ -104,4 +115,5 @@ METRIC = Metric(
     protocols=PROTOCOLS,
     keys=tuple(f"accuracy_{size}" for size in SIZES),
     slow=SLOW,
+    cost=_cost,
 )

@@ -54,7 +54,7 @@ def mig(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> dict[
     """
     information, entropies, details = information_table(table, protocol, rng)
     if not len(entropies):
-        return {"skip": "no factor has more than one value, so no code can tell anything about one"}
+        return {"skip": "no factor has more than one value among the images scored, so no code can tell anything of it"}
     return {"score": float((gap(information) / entropies).mean()), **details}
 
 

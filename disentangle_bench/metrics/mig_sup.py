@@ -32,7 +32,7 @@ def mig_sup(table: CodeTable, protocol: Protocol, rng: np.random.Generator) -> d
     """
     information, entropies, details = information_table(table, protocol, rng)
     if len(entropies) < 2:
-        return {"skip": f"a gap between factors takes two with more than one value, and this data has {len(entropies)}"}
+        return {"skip": f"a gap between factors takes two that vary among the images scored, and {len(entropies)} do"}
     if not details["active_codes"]:
         return {"score": 0.0, **details}
     gaps = gap((information / entropies).T)  # (D,), 0 for a constant

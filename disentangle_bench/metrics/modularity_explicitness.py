@@ -7,11 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from disentangle_bench.contracts import CodeTable, Metric
-from disentangle_bench.metrics.classifiers import class_probabilities
+from disentangle_bench.contracts import CodeTable, Cost, Metric
+from disentangle_bench.metrics.classifiers import LOGISTIC_S, class_probabilities
+from disentangle_bench.metrics.cost import classes
 from disentangle_bench.metrics.discretise import equal_width, mutual_information, robust_information, value_numbers
 from disentangle_bench.metrics.preparation import draw_rows, left_out, scale_free, varies
 
+BLOCK = 256  # values whose ranks are in memory at once
 LARGEST = 1e15  # codes beyond it are clipped: the classifier squares them, and scikit-learn refuses them above 1e30
 
 
@@ -110,14 +112,27 @@ def _explicitness(
         if not codes.shape[1] or (labels == labels[0]).all():
             continue
         probability, classes = class_probabilities(codes, labels, test_codes, protocol.solver, protocol.max_iter)
-        positive = target[:, None] == classes  # (M, C)
-        scored = positive.any(axis=0) & ~positive.all(axis=0)
-        if scored.any():
-            positive, ranks = positive[:, scored], rankdata(probability[:, scored], axis=0)
+        scored = np.isin(classes, target) & (target != target[0]).any()
+        found = []
+        for start in range(0, len(classes), BLOCK):
+            block = slice(start, start + BLOCK)
+            chosen = scored[block]
+            positive = target[:, None] == classes[block][chosen]  # (M, C)
+            ranks = rankdata(probability[:, block][:, chosen], axis=0)
             ones, zeros = positive.sum(axis=0), (~positive).sum(axis=0)
             above = (ranks * positive).sum(axis=0) - ones * (ones + 1) / 2  # pairs in the right order (Mann & Whitney)
-            areas[k] = (above / (ones * zeros)).mean()
+            found.append(above / (ones * zeros))
+        if scored.any():
+            areas[k] = np.concatenate(found).mean()
     return float(areas.mean())
+
+
+def _cost(table: CodeTable, protocol: Protocol) -> Cost:
+    """A logistic regression for each factor, and the ranks of each value's probabilities."""
+    rows = max(2, len(table.codes) // 10) if protocol.rows == "tenth" else 10_000
+    values = classes(table, rows)
+    overhead = 0.005 if protocol.solver == "liblinear" else 0  # seconds of each value's own fit
+    return Cost(f"fits classifiers to {values:,} values", values * (LOGISTIC_S * protocol.max_iter * rows + overhead))
 
 
 METRIC = Metric(
@@ -127,4 +142,5 @@ METRIC = Metric(
     compute=modularity_explicitness,
     protocols=PROTOCOLS,
     keys=("modularity", "explicitness"),
+    cost=_cost,
 )

@@ -23,9 +23,12 @@ def draw_factors(varying: np.ndarray, count: int, in_turn: bool, rng: np.random.
 
 
 def draw_rows(table: CodeTable, rows: str, rng: np.random.Generator) -> np.ndarray:
-    """Row indices, int (M,): "10,000" of them uniformly with replacement, or a "tenth" without, at least two."""
+    """Row indices, int (M,): "10,000" of them uniformly with replacement, or a "tenth" without, at least two of them
+    where there are two."""
     if rows == "tenth":
-        return rng.choice(len(table.codes), size=max(2, round(len(table.codes) / 10)), replace=False)
+        return rng.choice(
+            len(table.codes), size=min(len(table.codes), max(2, round(len(table.codes) / 10))), replace=False
+        )
     return table.sample(10_000, rng)
 
 

@@ -94,5 +94,5 @@ def read_cache(path: Path, identity: dict[str, object]) -> dict[str, float] | No
         scores = {str(id): float(value) for id, value in content["scores"].items()}
         usable = checked and content["identity"] == identity and all(map(math.isfinite, scores.values()))
         return scores if usable else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -18,6 +18,7 @@ from disentangle_bench.models.base import Model, ModelConfig
 from disentangle_bench.models.declared import refuse_incomplete
 from disentangle_bench.resources import shipped
 from disentangle_bench.settings import AUTO, validated
+from disentangle_bench.studies import plain_yaml
 from disentangle_bench.training.numerics import resolve_numerics
 from disentangle_bench.training.rehearsal import rehearse
 from disentangle_bench.training.trainer import Intervals
@@ -181,13 +182,13 @@ def is_file_name(source: str) -> bool:
 
 def read_study_file(source: str) -> dict[str, Any]:
     """The YAML of a preset by name, or of a file by path."""
+    if not is_file_name(source) and source not in preset_names():
+        raise unknown("preset or study", source, preset_names())
     path = Path(source) if is_file_name(source) else PRESETS / f"{source}.yaml"
     if not path.is_file():
-        if path.parent == PRESETS:
-            raise unknown("preset or study", source, preset_names())
         raise UserError(f"study file {path} is not there.")
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = plain_yaml.load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"study file {path} can't be read as YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(raw, dict):
@@ -204,9 +205,9 @@ def apply_setting(raw: dict[str, Any], setting: str) -> None:
     if not equals or not all(keys):
         raise UserError(f"--set {setting}: expected PATH=VALUE, such as ib-gan.beta=0.2 or steps=1000.")
     try:
-        value = yaml.safe_load(text)
+        value = plain_yaml.load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"--set {setting}: '{text}' is not a YAML value.") from error
+        raise UserError(f"--set {setting:.200}: '{text:.200}' is not a YAML value.") from error
     if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
         value = float(value)  # YAML 1.1 reads 1e-4 as text
     if keys[0] not in StudyConfig.model_fields:

@@ -184,7 +184,7 @@ def read_judged(path: Path) -> dict[str, float]:
     """What a candidate's folder says of its objectives; nothing where the file is missing or damaged."""
     try:
         return {str(key): float(value) for key, value in json.loads(path.read_text(encoding="utf-8")).items()}
-    except (FileNotFoundError, ValueError, TypeError, AttributeError):
+    except (FileNotFoundError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
 
 

@@ -11,14 +11,20 @@ import yaml
 from disentangle_bench.errors import UserError, unknown
 from disentangle_bench.files import write_file
 from disentangle_bench.settings import validated
-from disentangle_bench.studies.config import IntervalsConfig, is_file_name, preset_names, read_study_file
+from disentangle_bench.studies import plain_yaml
+from disentangle_bench.studies.config import (
+    IntervalsConfig,
+    is_file_name,
+    preset_names,
+    read_study_file,
+    study_name,
+)
 from disentangle_bench.training.trainer import Intervals
 from disentangle_bench.trials.pending import Metrics, Scoring, TrialOptions
 from disentangle_bench.trials.records import Workspace
 from disentangle_bench.trials.spec import TrialSpec
 
 STUDY_FORMAT = 1
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML has it: ten times as fast
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def study_names(workspace: Workspace) -> list[str]:
 def read_study(workspace: Workspace, name: str) -> Study:
     """A study by name; `UserError` where there is none or its file is damaged."""
     path = study_file(workspace, name)
-    if not path.is_file():
+    if name not in study_names(workspace) or not path.is_file():
         raise unknown(f"study under {workspace.results}:", name, study_names(workspace))
     return read_study_at(path)
 
@@ -86,7 +92,7 @@ def read_study(workspace: Workspace, name: str) -> Study:
 def read_study_at(path: Path) -> Study:
     """The study in a `study.yaml`; `UserError` where that is damaged."""
     try:
-        content = yaml.load(path.read_text(), LOADER)
+        content = plain_yaml.load(path.read_text())
         if content["format"] != STUDY_FORMAT:
             raise ValueError(f"format {content['format']}")
         trials = []
@@ -96,7 +102,7 @@ def read_study_at(path: Path) -> Study:
         comparisons = content.get("comparisons", {})
         scoring = Scoring(content["metrics"], content.get("repeats", 1))
         intervals = validated(IntervalsConfig, content["intervals"], "intervals.")
-        return Study(content["name"], content["description"], scoring, comparisons, intervals, trials)
+        return Study(study_name(content["name"]), content["description"], scoring, comparisons, intervals, trials)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
             f"{path} is damaged ({' '.join(str(error).split())[:200]}); delete it and run the study again: "

@@ -65,5 +65,5 @@ def read_beat(folder: Path) -> Beat | None:
     """A trial's last heartbeat, if it is running or was killed."""
     try:
         return Beat(**json.loads((folder / "progress.json").read_text()))
-    except (OSError, ValueError, TypeError):  # none yet, or not one of ours
+    except (OSError, ValueError, TypeError, RecursionError):  # none yet, or not one of ours
         return None

@@ -8,6 +8,7 @@ from typing import Any
 
 from disentangle_bench import registry
 from disentangle_bench.contracts import ImageMetric
+from disentangle_bench.metrics.cost import may_now
 from disentangle_bench.training.trainer import Intervals
 from disentangle_bench.trials.records import Record, Workspace, read_record
 from disentangle_bench.trials.spec import TrialSpec
@@ -68,7 +69,9 @@ def missing_scores(record: Record, scoring: Scoring) -> Metrics:
         missing[metric] = [
             protocol
             for protocol in protocols
-            if protocol not in known or repeats_in(known[protocol]) < scoring.repeats_of(metric, protocol)
+            if protocol not in known
+            or repeats_in(known[protocol]) < scoring.repeats_of(metric, protocol)
+            or may_now(f"{metric}/{protocol}", known[protocol].get("skip", ""))
         ]
     return {metric: protocols for metric, protocols in missing.items() if protocols}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from disentangle_bench import __version__
 from disentangle_bench.errors import UserError
@@ -37,7 +37,7 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     format: Literal[1] = 1
-    id: str
+    id: str = Field(pattern=r"^[A-Za-z0-9]+$")  # the name of its folder
     spec: TrialSpec
     status: Status
     cause: str | None = None

@@ -61,6 +61,7 @@ PARTS = {
             "disentangle_bench.contracts.Metric",
             "disentangle_bench.contracts.ImageMetric",
             "disentangle_bench.contracts.ImageSamples",
+            "disentangle_bench.contracts.Cost",
             "disentangle_bench.contracts.Comparison",
         ),
     ),

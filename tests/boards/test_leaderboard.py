@@ -343,3 +343,25 @@ def test_a_virtual_dataset_says_which_part_of_it_was_scored():
     table, models = board([record("gan").model_copy(update={"evaluated": (10, 5_120)})])
     assert models.loc["gan", "evaluated"] == "10 of 5,120 images"
     assert any("scored on 10 of 5,120 images" in str(shown.caption) for shown in rich_tables(table))
+
+
+FORMULAS = ("=HYPERLINK(1)", "+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\t=1", "\r=1")
+
+
+def test_no_spreadsheet_runs_what_a_name_says(tmp_path):
+    """A cell that begins like a formula is one, whoever named the model so; numbers stay as they are."""
+    table = pd.DataFrame({"model": [*FORMULAS, "a-b", "-3", "+1e5"], "mean": -0.25, "=note": "plain"})
+    write_csv(table, tmp_path / "o.csv")
+    read = pd.read_csv(tmp_path / "o.csv", dtype={"model": str})
+    assert list(read["model"][:6]) == [f"'{formula}".replace("\r", " ") for formula in FORMULAS]
+    assert list(read["model"][6:]) == ["a-b", "-3", "+1e5"]
+    assert list(read["mean"]) == [-0.25] * 9
+    assert list(read.columns) == ["model", "mean", "'=note"]
+
+
+def test_a_leaderboard_of_a_model_with_such_a_name(tmp_path):
+    table, _ = board([record(model="=1+1", seed=s, value=0.5) for s in range(3)])
+    write_csv(table, tmp_path / "o.csv")
+    assert "\n=" not in (tmp_path / "o.csv").read_text()
+    assert ",=" not in (tmp_path / "o.csv").read_text()
+    assert "'=1+1" in (tmp_path / "o.csv").read_text()

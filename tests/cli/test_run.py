@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -145,6 +146,23 @@ def test_all_studies_are_listed_the_damaged_ones_too(study, command):
     assert done.returncode == 2
     assert "damaged" in done.stdout
     assert f"{broken.name} is damaged" in done.stderr.replace("\n", "")
+
+
+def test_a_study_of_somebody_elses_names_no_place_outside_the_results(study, command, tmp_path):
+    """Its name is a folder's, and everything it says is checked before a byte is written."""
+    text = (study / "study.yaml").read_text()
+    (tmp_path / "theirs.yaml").write_text(text.replace("name: s\n", "name: ../../outside\n"))
+    assert "theirs.yaml is damaged (a study's name has letters" in mistake(command("run", "theirs.yaml", "--local"))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "study.yaml").write_text(text)
+    for words in (("status", "../elsewhere"), ("leaderboard", "../elsewhere"), ("run", "../elsewhere", "--local")):
+        assert "unknown" in mistake(command(*words))
+    assert [path.name for path in elsewhere.iterdir()] == ["study.yaml"]
+    assert not list(tmp_path.parent.glob("outside"))
+    record = next(study.parent.glob("runs/*/record.json"))
+    record.write_text(re.sub(r'"id": "\w+"', '"id": "../../x"', record.read_text()))
+    assert "(id: String should match pattern" in mistake(command("leaderboard", "s"))
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

@@ -12,6 +12,7 @@ import threading
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +255,13 @@ def test_the_card_holds_the_checksums_that_are_compared(name: str) -> None:
         assert f"`{remote.checksum.partition(':')[2]}`" in card
 
 
+@pytest.mark.parametrize("name", ["smallnorb", "mnist", "mnist-test"])
+def test_the_card_holds_the_unpacked_files_checksums(name: str) -> None:
+    card = (CARDS / f"{name.removesuffix('-test')}.md").read_text()
+    for remote in registry.get("dataset", name).remotes:
+        assert f"`{remote.unpacked.partition(':')[2]}`" in card
+
+
 def test_published_sizes_of_the_others() -> None:
     assert math.prod(SmallNORB.factor_sizes) * SmallNORB.instances == 48_600
     assert (MNIST.size, MNISTTest.size) == (60_000, 10_000)
@@ -341,6 +349,84 @@ def test_several_files_need_a_folder(tmp_path: Path) -> None:
     file.unlink()
     said = refusal(TinyNORB, tmp_path / "root", folder)
     assert f"--source {folder} holds no {file.name} or {file.name.removesuffix('.gz')}" in said
+
+
+def test_what_was_read_is_kept_and_told(tmp_path: Path) -> None:
+    write_norb(tmp_path)
+    data = prepared(TinyNORB, tmp_path / "root", tmp_path)
+    assert data.read_from == tuple(str(tmp_path / remote.file_name) for remote in TinyNORB.remotes)
+    assert prepared(Digits, tmp_path).read_from == ()
+
+
+# --- unpacked files, which have no published archive's checksum
+
+
+def known(cls: Any, folder: Path) -> Any:
+    """The class for which the unpacked files in this folder are the official ones."""
+    remotes = tuple(
+        replace(remote, unpacked="md5:" + hashlib.md5((folder / remote.content().file_name).read_bytes()).hexdigest())
+        for remote in cls.remotes
+    )
+    return type("Known", (cls,), {"remotes": remotes})
+
+
+def unpack(folder: Path) -> Path:
+    for path in list(folder.glob("*.gz")):
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+        path.unlink()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("cls", "write", "changed"), [(TinyMNIST, write_mnist, "labels"), (TinyNORB, write_norb, "testing-dat")]
+)
+def test_unpacked_files_are_compared_with_the_unpacked_checksums(
+    cls: Any, write: Callable[[Path], Path], changed: str, tmp_path: Path
+) -> None:
+    folder = unpack(write(tmp_path))
+    official = known(cls, folder)
+    assert prepared(official, tmp_path / "root", folder).checksum == prepared(cls, tmp_path / "other", folder).checksum
+    path = next(path for path in folder.iterdir() if changed in path.name)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # one digit, or pixel, and the form is as before
+    said = refusal(official, tmp_path / "third", folder)
+    assert re.match(rf"{path} is not the official file: expected md5 \w{{32}}, found \w{{32}}\. ", said)
+
+
+def test_fashion_mnist_is_not_taken_for_mnist(tmp_path: Path) -> None:
+    """It has the same names, magic numbers, shapes and labels; here with its images alone made up."""
+    images = np.random.default_rng(0).integers(256, size=(10_000, 28, 28), dtype=np.uint8)
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/t10k-images-idx3-ubyte").write_bytes(idx(2051, images))
+    (tmp_path / "raw/t10k-labels-idx1-ubyte").write_bytes(idx(2049, np.arange(10_000) % 10))
+    said = refusal(MNISTTest, tmp_path / "root", tmp_path)
+    assert "t10k-images-idx3-ubyte is not the official file: expected md5 2646ac647ad5339dbf082846283269ea" in said
+    assert "Fashion-MNIST and KMNIST have a file of this name, too" in said
+    (tmp_path / "raw/t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(2051, images)))
+    assert "Fashion-MNIST and KMNIST have a file of this name" in refusal(MNISTTest, tmp_path / "root", tmp_path)
+
+
+def test_two_folders_of_idx_files_are_a_question(tmp_path: Path) -> None:
+    for name in ("FashionMNIST", "MNIST"):
+        (tmp_path / name).mkdir()
+        write_mnist(tmp_path / name)
+    said = refusal(TinyMNIST, tmp_path / "root", tmp_path)
+    for name in ("FashionMNIST", "MNIST"):
+        assert str(tmp_path / name / "train-images-idx3-ubyte.gz") in said
+
+
+@pytest.mark.parametrize("file", ["images", "labels"])
+def test_what_was_prepared_from_a_lookalike_before_is_found(file: str, tmp_path: Path) -> None:
+    """When only the form was checked."""
+    official = known(TinyMNIST, unpack(write_mnist(tmp_path)))
+    prepared(official, tmp_path / "right", tmp_path).verify()
+    other = idx(2051, noise(12, 28, 28)[::-1]) if file == "images" else idx(2049, DIGITS[::-1])
+    next(tmp_path.glob(f"train-{file}-*")).write_bytes(other)
+    TinyMNIST.prepare(tmp_path, source=tmp_path)
+    with pytest.raises(
+        UserError, match=rf"mnist\.h5 is not mnist: .* whose train-{file}-idx\d-ubyte has md5 .* Delete"
+    ):
+        official(tmp_path).verify()
 
 
 # --- 3D Shapes
@@ -517,6 +603,7 @@ def test_cars3d_damaged_tree(damage: str, tmp_path: Path) -> None:
         car.write_bytes(car.read_bytes()[:2000])
     elif damage == "no im":
         savemat(car, {"mask": np.ones((2, 2))})
+        words = "its 'im' is missing, expected uint8 (128, 128, 3, 3, 2)"
     else:
         savemat(car, {"im": car_views(0)[:64]})
         words = "(64, 128, 3, 3, 2), expected uint8 (128, 128, 3, 3, 2)"

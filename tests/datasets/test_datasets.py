@@ -25,6 +25,7 @@ from disentangle_bench import datasets
 from disentangle_bench.contracts import Dataset
 from disentangle_bench.datasets import dsprites_geometry as geometry
 from disentangle_bench.datasets import storage
+from disentangle_bench.datasets.download import Remote
 from disentangle_bench.datasets.dsprites import DSprites, DSprites32
 from disentangle_bench.errors import UserError
 from tests.helpers import ROOT, TESTS
@@ -399,6 +400,56 @@ def test_unreadable_npz(tmp_path: Path, how: str) -> None:
     assert {p.name for p in tmp_path.iterdir()} <= {cls.npz_name, ".dsprites.h5.lock"}
 
 
+def official_hdf5(folder: Path, **layout: Any) -> type[DSprites]:
+    """The same images, marked in another corner, as the official HDF5 file has them; the class that trusts it."""
+    n = int(np.prod(Tiny.factor_sizes))
+    images = np.unpackbits(np.concatenate(list(geometry.draw_grid(Tiny.factor_sizes))), axis=-1)
+    images[:, 0, 63] = 1
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / Tiny.hdf5.file_name
+    with h5py.File(path, "w") as hdf:
+        hdf.create_dataset("imgs", data=images, compression="gzip", **layout)
+        hdf["latents/classes"] = np.zeros((n, 6), dtype=np.int64)
+        hdf["latents/values"] = np.zeros((n, 6))
+    checksum = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+    return type("Official", (Tiny,), {"hdf5": Remote(path.name, (), checksum, path.stat().st_size)})
+
+
+@pytest.mark.parametrize("layout", [{}, {"chunks": (100, 2, 4)}])  # the official one's chunks are of that form
+@pytest.mark.parametrize("place", ["data root", "source"])
+def test_the_official_hdf5_is_read(tmp_path: Path, place: str, layout: dict[str, Any]) -> None:
+    if place == "data root":
+        cls, source = official_hdf5(tmp_path / "dsprites", **layout), None
+        path = tmp_path / "dsprites" / cls.hdf5.file_name
+    else:
+        cls = official_hdf5(tmp_path / "elsewhere", **layout)
+        path = source = (tmp_path / "elsewhere" / cls.hdf5.file_name).rename(tmp_path / "any name")
+    cls.prepare(tmp_path, source=source)
+    data = cls(tmp_path)
+    assert data.read_from == (str(path),)
+    assert data.stored.attributes["source_checksum"] == cls.hdf5.checksum
+    images = data.images(np.arange(len(data)))
+    assert (images[:, 0, 0, 63] == 255).all()
+    images[:, 0, 0, 63] = 0
+    Tiny.prepare(tmp_path / "redrawn")
+    assert np.array_equal(images, Tiny(tmp_path / "redrawn").images(np.arange(288)))
+
+
+def test_the_official_hdf5_arrives_later(tmp_path: Path) -> None:
+    Tiny.prepare(tmp_path)
+    cls = official_hdf5(tmp_path)
+    assert cls.prepared(tmp_path) is None
+    assert cls(tmp_path).images([0])[0, 0, 0, 63] == 255
+
+
+def test_another_hdf5_is_refused_and_what_is_meant_is_named(tmp_path: Path) -> None:
+    official_hdf5(tmp_path)
+    with pytest.raises(UserError) as caught:
+        Tiny.prepare(tmp_path)
+    for part in (Tiny.hdf5.file_name, "expected 28024106 bytes", ".npz", ".hdf5", "remove it"):
+        assert part in str(caught.value)
+
+
 # --- damage
 
 
@@ -480,6 +531,32 @@ def test_not_a_prepared_file(tiny: Path, what: str) -> None:
 
 
 # --- places that can't be written, and processes that die
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "device"])
+def test_a_prepared_file_that_is_no_file_is_not_opened(tiny: Path, kind: str) -> None:
+    tiny.unlink()
+    os.mkfifo(tiny) if kind == "FIFO" else tiny.symlink_to("/dev/zero")
+    with pytest.raises(UserError, match=rf"expected a file, found a {kind}.*Delete it and run"):
+        Tiny(tiny.parent)
+
+
+@pytest.mark.parametrize("how", ["claims", "elsewhere", "objects"])
+def test_a_table_is_stored_as_it_was_written(tmp_path: Path, how: str) -> None:
+    """One that claims terabytes in no bytes, one that lies in another file, and one of something else than numbers."""
+    storage.write(tmp_path / "x.h5", (2, 3), [np.ones((2, 3), np.uint8)], {"name": "x", "source": "made"})
+    (tmp_path / "other.h5").write_bytes((tmp_path / "x.h5").read_bytes())
+    with h5py.File(tmp_path / "x.h5", "r+") as hdf:
+        if how == "claims":
+            hdf.create_dataset("factors", (1 << 40, 2), np.int64, chunks=(1024, 2), compression="gzip")
+        elif how == "elsewhere":
+            hdf["factors"] = h5py.ExternalLink("other.h5", "rows")
+        else:
+            hdf["factors"] = np.array([b"a", b"b"], dtype=object)
+    with pytest.raises(
+        UserError, match=r"x\.h5 is damaged or of another version: expected an HDF5 file with its tables"
+    ):
+        storage.read_tables(tmp_path / "x.h5", "x")
 
 
 def test_read_only_root(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -399,7 +399,9 @@ def test_check_of_a_local_file(tmp_path: Path) -> None:
     path.write_bytes(DATA)
     check(path, remote())
     check(path, remote(checksum="", size=None))
-    with pytest.raises(UserError, match=r"mine\.zip is not the official file: expected 3 bytes, found 3000000\. Do it"):
+    with pytest.raises(
+        UserError, match=r"mine\.zip is not the official file data\.zip: expected 3 bytes, found 3000000\. Do it"
+    ):
         check(path, remote(size=3), "Do it.")
     with pytest.raises(UserError, match=rf"expected sha256 0000, found {hashlib.sha256(DATA).hexdigest()}\. Delete it"):
         check(path, remote(checksum="sha256:0000"))

@@ -3,9 +3,11 @@
 import functools
 import io
 import itertools
+import os
 import pickle
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -347,6 +349,64 @@ def test_celebas_files_are_asked_for_and_checked(tmp_path: Path) -> None:
         CelebA.prepare(tmp_path)
 
 
+def put_kaggles_celeba(folder: Path) -> Path:
+    """As Kaggle's archive unpacks: a folder of images in a folder of the same name, and lists with commas."""
+    pack(folder / "img_align_celeba", FACES)
+    rows = [f"{i + 1:06d}.jpg,{','.join(str(2 * value - 1) for value in row)}" for i, row in enumerate(PRESENT)]
+    (folder / "list_attr_celeba.csv").write_text("\r\n".join([",".join(["image_id", *ATTRIBUTES]), *rows]))
+    (folder / "list_eval_partition.csv").write_text("image_id,partition\n" + PARTITION.replace(" ", ","))
+    return folder
+
+
+@pytest.mark.parametrize("given", [".", "img_align_celeba", "img_align_celeba/img_align_celeba"])
+def test_celeba_as_kaggle_packs_it(tmp_path: Path, given: str) -> None:
+    folder = put_kaggles_celeba(tmp_path / "archive")
+    TenFaces.prepare(tmp_path, source=folder / given)
+    data = TenFaces(tmp_path)
+    assert np.array_equal(data.factors(np.arange(10)), PRESENT)
+    assert data.images(np.arange(10))[:, 0, 5, 5].tolist() == [20 * i for i in range(1, 11)]
+    assert data.read_from[1:] == (str(folder / "list_attr_celeba.csv"), str(folder / "list_eval_partition.csv"))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("list_attr_celeba.csv", "Male,", "Male;", "expected image_id 5_o_.*, but line 1 is"),
+        (
+            "list_attr_celeba.csv",
+            "000003.jpg,",
+            "000003.jpg,0,",
+            "expected 000003.jpg and 40 values, -1 or 1, but line 4",
+        ),
+        (
+            "list_eval_partition.csv",
+            "image_id",
+            "image",
+            "expected image_id,partition, but line 1 is 'image partition'",
+        ),
+        ("list_eval_partition.csv", "000006.jpg,1", "000006.jpg,2", "expected 000006.jpg 1, but line 7"),
+    ],
+)
+def test_other_lists_of_kaggles(tmp_path: Path, file: str, old: str, new: str, message: str) -> None:
+    folder = put_kaggles_celeba(tmp_path / "archive")
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=rf"{file} is not the official file: {message}"):
+        TenFaces.prepare(tmp_path, source=folder)
+
+
+def test_an_archive_without_its_lists_is_named_itself(tmp_path: Path) -> None:
+    """Kaggle's archive holds everything; its folder may hold anything."""
+    archive = pack(tmp_path / "archive.zip", FACES | {"list_attr_celeba.csv": b""})
+    with pytest.raises(UserError) as caught:
+        TenFaces.prepare(tmp_path / "root", source=archive)
+    said = str(caught.value)
+    assert said.startswith(f"--source {archive} is taken for the images alone")
+    assert "no list_attr_celeba.txt (nor list_attr_celeba.csv) beside them" in said
+    assert "unpack it and name the folder" in said
+
+
 # --- a user's own images
 
 
@@ -527,7 +587,9 @@ def test_other_sources(tmp_path: Path, files: Files, message: str) -> None:
         (b"file,x\na.png,1\n", "has no row for the image 'b.png'"),
         (b"file,x\na.png,1\na.png,2\nb.png,3\n", "row 3: 'a.png' appears twice"),
         (b"file,x\na.png,1\nb.png,2\nc.png,3\n", "row 4: 'c.png' is no image beside it"),
-        (b"file,x\na.png,1\nb.png\n", "row 3 must have 2 cells with text, not b.png"),
+        (b"file,x\na.png,1\nb.png\n", "row 3 must have 2 cells with text, not 'b.png'"),
+        (b"file|x\na.png|1\nb.png|2\n", "with commas, semicolons or tabs between them, such as .*, not 'file|x'"),
+        (b"file;x\na.png;1\nb.png,2\n", "row 3 must have 2 cells with text, not 'b.png,2'"),
         (b"file,x\na.png,1\nb.png, \n", "row 3 must have 2 cells with text"),
         (b"file,x\na.png,1,1\nb.png,1\n", "row 2 must have 2 cells with text"),
         (b'file,x\na.png,"1\nb.png,2\n', "is no CSV file"),
@@ -549,6 +611,22 @@ def test_a_spreadsheets_csv(tmp_path: Path) -> None:
     data = prepared(tmp_path, {"a.png": square(1), "b.png": square(2), "Factors.CSV": csv.encode()})
     assert (data.factor_names, data.factor_sizes) == (("where",), (2,))
     assert data.images([0, 1])[:, 0, 3, 3].tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_semicolons_and_tabs_with_decimal_commas(tmp_path: Path, separator: str) -> None:
+    """As spreadsheets write where the comma is the decimal mark."""
+    csv = '\ufefffile;angle;where\r\nb.png;10;"here; there"\r\na.png;9,5;away, far\r\n'.replace(";", separator)
+    data = prepared(tmp_path, {"a.png": square(1), "b.png": square(2), "factors.csv": csv.encode()})
+    assert (data.factor_names, data.factor_sizes) == (("angle", "where"), (2, 2))
+    assert data.images([0, 1])[:, 0, 3, 3].tolist() == [1, 2]
+    assert data.factors([0, 1]).tolist() == [[0, 0], [1, 1]]  # as text, 10 would come before 9,5
+
+
+def test_a_comma_in_a_cell_does_not_hide_the_semicolons(tmp_path: Path) -> None:
+    csv = "file;size, in mm;shape\n" + "".join(f"{name};{name[2:-4]};{name[0]}\n" for name in GRID)
+    data = prepared(tmp_path, GRID | {"factors.csv": csv.encode()})
+    assert (data.factor_names, data.factor_sizes) == (("size, in mm", "shape"), (3, 2))
 
 
 def test_numbers_are_compared_as_numbers(tmp_path: Path) -> None:
@@ -585,6 +663,35 @@ def test_a_picture_of_few_factors_shows_all(tmp_path: Path) -> None:
     data = prepared(tmp_path, GRID | {"factors.csv": GRID_CSV.encode()})
     assert [name for name, _ in show.factor_rows(data, np.random.default_rng(0))] == ["size (3)", "shape (2)"]
     assert show.rows_title(data) == "each factor from its first value to its last"
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda path: path.symlink_to("/dev/zero"), "a device"),
+        (os.mkfifo, "a FIFO"),
+        (lambda path: path.symlink_to("/dev/full"), "a device"),
+    ],
+)
+@pytest.mark.parametrize("name", ["b.png", "factors.csv"])
+def test_what_is_no_file_is_not_read(tmp_path: Path, make: Callable[[Path], None], kind: str, name: str) -> None:
+    """A device has no end, and a FIFO waits for whoever writes into it."""
+    source = pack(tmp_path / "source", {"a.png": square(1)})
+    make(source / name)
+    with pytest.raises(UserError, match=rf"'{name}' in .*source can't be read: it is {kind}.*, no regular file"):
+        Folder.prepare(tmp_path, source=source)
+    (source / name).rename(tmp_path / "cats.zip")
+    with pytest.raises(UserError, match=rf"cats\.zip is {kind}.*, and only files and folders are read"):
+        Folder.prepare(tmp_path, source=tmp_path / "cats.zip")
+
+
+def test_a_file_beyond_all_measure_is_not_read(tmp_path: Path) -> None:
+    """It takes no place on the disk, and would take as much memory as it says."""
+    source = pack(tmp_path / "source", {"a.png": square(1)})
+    with (source / "b.png").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(UserError, match=r"'b.png' in .* can't be read: it holds more than 256 MiB"):
+        Folder.prepare(tmp_path, source=source)
 
 
 def test_a_source_must_be_given_once(tmp_path: Path) -> None:
@@ -626,6 +733,9 @@ def test_members_of_a_family_are_listed_and_verified(several: Path) -> None:
     assert [name for name in told if name in ("digits", "dsprites") or "folder" in name] == [
         "digits", "folder-blue", "folder-red",
     ]  # fmt: skip
+    assert f"read from {several.parent / 'red'}\n" in done.stdout
+    assert "digits: as it was prepared" in done.stdout
+    assert "; read from scikit-learn " in done.stdout
 
 
 def test_one_damaged_file_does_not_hide_the_others(several: Path) -> None:
@@ -652,6 +762,7 @@ def test_prepare_says_what_it_found(several: Path, tmp_path: Path) -> None:
     source = ["--source", str(tmp_path / "red"), "--data-root", str(several)]
     told = runner.invoke(datasets_app, ["prepare", "folder-again", *source])
     assert "3 images of 3×8×8; no factors" in told.stdout
+    assert f"read from {tmp_path / 'red'}\n" in told.stdout
     assert "is there already" in runner.invoke(datasets_app, ["prepare", "folder-again", *source]).stdout
     drawn = runner.invoke(datasets_app, ["prepare", "dsprites-circular", *source])
     assert isinstance(drawn.exception, UserError)

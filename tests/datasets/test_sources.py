@@ -35,10 +35,41 @@ def test_under_the_data_root(tmp_path: Path, place: str) -> None:
     assert locate(NAMES, tmp_path, "shapes3d") == path
 
 
-def test_the_first_name_comes_first(tmp_path: Path) -> None:
-    put(tmp_path / "Img/old.zip")
+def test_of_two_forms_in_one_place_the_first_comes_first(tmp_path: Path) -> None:
+    put(tmp_path / "shapes3d/Img/old.zip")
     new = put(tmp_path / "shapes3d/new.h5")
     assert locate(NAMES, tmp_path, "shapes3d") == new
+
+
+@pytest.mark.parametrize("second", ["new.h5", "Img/old.zip"])
+@pytest.mark.parametrize("given", [False, True])
+def test_two_places_are_a_question(tmp_path: Path, second: str, given: bool) -> None:
+    paths = [put(tmp_path / "one/new.h5"), put(tmp_path / "two" / second)] if given else []
+    paths = paths or [put(tmp_path / second), put(tmp_path / "shapes3d/new.h5")]
+    where = f"--source {tmp_path}" if given else f"the data root {tmp_path}"
+    with pytest.raises(UserError) as caught:
+        locate(NAMES, tmp_path, "shapes3d", tmp_path if given else None)
+    assert str(caught.value).startswith(f"{where} holds both {paths[0]} and {paths[1]}: which is meant? Name that one")
+
+
+def test_one_file_seen_twice_is_no_question(tmp_path: Path) -> None:
+    """By a link, and in a folder within a folder of one name, as archives are often unpacked."""
+    path = put(tmp_path / "given/one/new.h5")
+    (tmp_path / "given/two").symlink_to(tmp_path / "given/one")
+    assert locate(NAMES, tmp_path, "shapes3d", tmp_path / "given") == path
+    put(tmp_path / "other/images/images/1.png")
+    assert locate(("images",), tmp_path, "x", tmp_path / "other") == tmp_path / "other/images"
+
+
+def test_no_device_and_no_fifo_is_opened(tmp_path: Path) -> None:
+    """A FIFO would wait for ever for somebody to write, a device may have no end."""
+    os.mkfifo(tmp_path / "new.h5")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    with pytest.raises(UserError, match=r"new\.h5 is a FIFO \(a pipe\), and only files and folders are read"):
+        locate(NAMES, tmp_path, "shapes3d")
+    for source, kind in ((tmp_path, "new.h5 is a FIFO"), (tmp_path / "zero", "zero is a device")):
+        with pytest.raises(UserError, match=kind):
+            locate(NAMES, tmp_path / "root", "shapes3d", source)
 
 
 @pytest.mark.parametrize("folder", ["", "3dshapes", "cars", "small_norb", "mpi3d_real", "scream"])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from disentangle_bench.datasets import trees
+from disentangle_bench.datasets import regular, trees
 from disentangle_bench.datasets.trees import Tree, decoded, open_tree
 from disentangle_bench.errors import UserError
 
@@ -217,3 +217,111 @@ def test_an_image_that_cannot_be_decoded(tmp_path: Path, spoil: Callable[[bytes]
 def test_a_fault_of_the_program_keeps_its_name(hundred: Tree) -> None:
     with pytest.raises(ZeroDivisionError):
         list(decoded(hundred, hundred.names, lambda name, image: np.full(3, 1 // 0)))
+
+
+# --- what an archive or an image of malice asks for
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tgz"])
+def test_names_that_lead_outside_are_never_followed(tmp_path: Path, kind: str) -> None:
+    """An archive's member is read from the archive, whatever its name; no name leads to the disk."""
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (tmp_path / "in").mkdir()
+    names = ("../secret.png", str(tmp_path / "secret.png"), "..\\secret.png", "a.png")
+    tree = open_tree(pack(tmp_path / f"in/x.{kind}", dict.fromkeys(names, b"own")))
+    assert {tree.read(name) for name in tree.names} == {b"own"}
+    assert "a.png" in tree.names
+    assert (tmp_path / "secret.png").read_bytes() == b"secret"
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["secret.png", f"x.{kind}"]
+
+
+@pytest.mark.parametrize("link", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_a_tars_link_to_the_disk_is_not_followed(tmp_path: Path, link: bytes) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    for target in (str(tmp_path / "secret.png"), "../secret.png", "secret.png"):
+        path = pack(tmp_path / "x.tar", {"a.png": b"own"})
+        with tarfile.open(path, "a") as archive:
+            info = tarfile.TarInfo("b.png")
+            info.type, info.linkname = link, target
+            archive.addfile(info)
+        with pytest.raises(UserError, match=r"'b\.png' in .*x\.tar can't be read"):
+            open_tree(path).read("b.png")
+
+
+def test_a_tars_device_and_fifo_are_no_files(tmp_path: Path) -> None:
+    for kind in (tarfile.CHRTYPE, tarfile.FIFOTYPE):
+        path = pack(tmp_path / "x.tar", {"a.png": b"own"})
+        with tarfile.open(path, "a") as archive:
+            info = tarfile.TarInfo("b.png")
+            info.type, info.devmajor, info.devminor = kind, 1, 5  # /dev/zero
+            archive.addfile(info)
+        with pytest.raises(UserError, match=r"'b\.png' in .*x\.tar can't be read: it is no file"):
+            open_tree(path).read("b.png")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tgz"])
+def test_a_member_that_unpacks_to_more_than_any_image_is_not_unpacked(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert regular.FILE_BYTES == 256 << 20
+    monkeypatch.setattr(regular, "FILE_BYTES", 3 << 20)
+    monkeypatch.setattr(trees, "FILE_BYTES", 3 << 20)
+    tree = open_tree(pack(tmp_path / f"x.{kind}", {"fits.png": bytes(3 << 20), "bomb.png": bytes((3 << 20) + 1)}))
+    assert len(tree.read("fits.png")) == 3 << 20
+    with pytest.raises(UserError, match=r"'bomb\.png' in .* can't be read: it holds more than 3 MiB"):
+        tree.read("bomb.png")
+
+
+def test_a_zips_member_that_holds_more_than_it_says(tmp_path: Path) -> None:
+    path = pack(tmp_path / "x.zip", {"bomb.png": bytes(1_234_567)})
+    size = (1_234_567).to_bytes(4, "little")
+    whole = path.read_bytes()
+    assert whole.count(size) == 2
+    path.write_bytes(whole.replace(size, (100).to_bytes(4, "little")))
+    with pytest.raises(UserError, match=r"'bomb\.png' in .*x\.zip can't be read"):
+        open_tree(path).read("bomb.png")
+
+
+def test_a_sparse_tar_member_of_a_terabyte(tmp_path: Path) -> None:
+    """A member that takes no place in the archive: GNU tar's sparse files, zeros that are not stored."""
+    info = tarfile.TarInfo("bomb.png")
+    info.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[386 + 96 + 1 : 386 + 96 + 13] = (1 << 30).to_bytes(12, "big")  # the real size, a number in base 256
+    header[386 + 96 + 1] |= 0x80
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "x.tar").write_bytes(bytes(header) + bytes(1024))
+    with pytest.raises(UserError, match=r"bomb\.png' in .*x\.tar can't be read: it holds more than 256 MiB"):
+        open_tree(tmp_path / "x.tar").read("bomb.png")
+
+
+def test_a_gzip_bomb_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trees, "UNPACKED_SLACK", 1 << 20)
+    path = pack(tmp_path / "x.tar.gz", {"bomb.png": bytes(64 << 20)})
+    with pytest.raises(UserError, match=r"x\.tar\.gz unpacks to more than 200 times its size\. .* name the folder"):
+        open_tree(path)
+
+
+def bomb(side: int) -> bytes:
+    """A PNG of a few kilobytes, side × side."""
+    file = io.BytesIO()
+    Image.new("1", (side, side)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_an_image_of_too_many_pixels_is_not_decoded(tmp_path: Path) -> None:
+    tree = open_tree(pack(tmp_path / "x.zip", {"fits.png": bomb(4096), "a.png": bomb(4097), "b.png": bomb(15_000)}))
+    assert trees.image_of(tree, "fits.png", tree.read("fits.png")).size == (4096, 4096)
+    for name in ("a.png", "b.png"):
+        with pytest.raises(UserError, match=rf"'{name}' in .* can be decoded \(.*(16,777,216 pixels|exceeds limit)"):
+            trees.image_of(tree, name, tree.read(name))
+
+
+def test_postscript_is_not_run(tmp_path: Path) -> None:
+    """Pillow would start Ghostscript for an image that begins so, whatever it is called."""
+    data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n%%EOF\n"
+    assert Image.open(io.BytesIO(data)).format == "EPS"
+    tree = open_tree(pack(tmp_path / "x", {"a.png": data}))
+    with pytest.raises(UserError, match=r"'a\.png' in .* is no image that can be decoded\. Replace it"):
+        trees.image_of(tree, "a.png", data)

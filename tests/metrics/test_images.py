@@ -389,7 +389,7 @@ class TestFeatures:
         for one, other in zip(whole, blocks, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
-    @pytest.mark.parametrize("fault", ["cut", "flipped", "text", "empty", "another array"])
+    @pytest.mark.parametrize("fault", ["cut", "flipped", "text", "empty", "another array", "objects"])
     def test_a_damaged_file_is_made_anew(
         self, fault: str, tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -399,6 +399,8 @@ class TestFeatures:
         whole = kept.read_bytes()
         if fault == "another array":
             np.savez(kept, other=np.ones(3))
+        elif fault == "objects":
+            np.savez(kept, features=np.array([{}] * 20))
         else:
             middle = len(whole) // 2
             flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
