@@ -10,12 +10,15 @@ import logging
 import os
 import socket
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from disentangle_bench.errors import UserError
+from disentangle_bench.studies.ray_folder import ray_folder
 from disentangle_bench.training.numerics import Numerics
 
 RAY_ENVIRONMENT = {  # read when Ray is imported
@@ -26,6 +29,7 @@ RAY_ENVIRONMENT = {  # read when Ray is imported
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 WORKER_DEATHS = 2  # how often a trial is started again after its worker died, as when memory ran out
 
 
@@ -49,12 +53,14 @@ def session(where: LaunchOptions, numerics: Sequence[Numerics]) -> Iterator[dict
     ray = start_ray()
     threads = max(each.threads for each in numerics)
     gpus = where.gpus if where.gpus is not None else float(numerics[0].device == "cuda")
-    connect(ray, where)
-    try:
+    with ExitStack() as ending:
+        if where.address is None:
+            start(ray, ending.enter_context(ray_folder()))
+        else:
+            join(ray, where.address)
+        ending.callback(ray.shutdown)
         require(ray, {"CPU": threads, "GPU": gpus})
         yield {"cpu": threads, "gpu": gpus}
-    finally:
-        ray.shutdown()
 
 
 def map_on_ray(
@@ -129,19 +135,37 @@ def start_ray() -> Any:
     return ray
 
 
-def connect(ray: Any, where: LaunchOptions) -> None:
-    """Start Ray on this machine, or join the cluster at `where.address`."""
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if where.address is None:
-        ray.init(address="local", include_dashboard=False, **quiet)
-        return
+def start(ray: Any, folder: Path) -> None:
+    """Start Ray on this machine, its sockets and logs in this folder; `UserError` where that fails.
+
+    Its token is this process's own: else Ray would write one to the home folder, which may not be writable, and which
+    makes each cluster that is started there later ask for it.
+    """
+    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        os.environ["RAY_AUTH_TOKEN"] = uuid.uuid4().hex
     try:
-        host, colon, port = where.address.removeprefix("ray://").rpartition(":")
+        ray.init(address="local", include_dashboard=False, _temp_dir=str(folder), **QUIET)
+    except Exception as error:  # of many kinds, and all are the machine's: no memory, no port, no process, no right
+        ray.shutdown()
+        raise UserError(
+            f"Ray can't start on this machine ({said(error)}); mend that, or run with --local, which needs no Ray."
+        ) from error
+
+
+def join(ray: Any, address: str) -> None:
+    """Join the cluster at this address."""
+    try:
+        host, colon, port = address.removeprefix("ray://").rpartition(":")
         if colon:  # Ray itself would wait for minutes for an address where nothing listens
             socket.create_connection((host, int(port)), timeout=10).close()
-        ray.init(address=where.address, **quiet)
+        ray.init(address=address, **QUIET)
     except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"--address {where.address}: no Ray cluster answers there ({error}).") from error
+        raise UserError(f"--address {address}: no Ray cluster answers there ({said(error)}).") from error
+
+
+def said(error: Exception) -> str:
+    """What an error says, on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def require(ray: Any, needs: dict[str, float]) -> None:
