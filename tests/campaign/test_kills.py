@@ -13,18 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from disentangle_bench.trials.records import read_record
 from tests.campaign.processes import descendants, gone, hit, of_kind
-from tests.helpers import command_line, environment, run_command
+from tests.campaign.study import STUDY, outcome
+from tests.helpers import command_line, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 KILLS = 25  # of each kind of run
-STUDY = [
-    "run", "--models", "ib-gan,beta-vae,faulty", "--dataset", "tiny", "--seeds", "0-1", "--name", "s",
-    "--set", "steps=150", "--set", "batch_size=8", "--set", "faulty.pause=0.02", "--set", "faulty.dropout=0.3",
-    "--set", "metrics={mig: [robust]}", "--set", "intervals.checkpoint_seconds=0.2",
-]  # fmt: skip
 RUNS = {
     "local": ["--local"],
     "local-packed": ["--local", "--pack", "2"],
@@ -33,32 +28,13 @@ RUNS = {
 }
 
 
-def outcome(folder):
-    """Scores and codes of each trial."""
-    runs = folder / "results" / "runs"
-    scores = {path.parent.name: read_record(path).canonical_scores() for path in runs.glob("*/record.json")}
-    return scores, {path.parent.name: path.read_bytes() for path in runs.glob("*/codes.npy")}
-
-
 def steps(folder):
     """The step of each trial's checkpoint."""
     paths = (folder / "results" / "runs").glob("*/checkpoint.pt")
     return {path.parent.name: int(torch.load(path, weights_only=True)["step"]) for path in paths}
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    done = run_command(folder, *STUDY, "--local")
-    assert done.returncode == 0, done.stderr
-    scores, codes = outcome(folder)
-    assert (len(scores), len(codes)) == (6, 6)
-    return scores, codes
-
-
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=pytest.mark.ray) if "ray" in kind else kind for kind in RUNS]
-)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.ray] * ("ray" in kind)) for kind in RUNS])
 def test_kills(kind, tmp_path, undisturbed, record_property):
     rng, kills, round = random.Random(kind), 0, 0
     while kills < KILLS:
