@@ -42,7 +42,7 @@ class Dataset(ABC):
 
     registered_as: ClassVar[str] = "dataset"
     name: ClassVar[str]
-    description: ClassVar[str]
+    description: ClassVar[str] = ""
     image_shape: tuple[int, int, int]  # (C, H, W)
     factor_names: tuple[str, ...] = ()
     factor_sizes: tuple[int, ...] = ()  # on a full grid, the last factor varies fastest

@@ -117,4 +117,5 @@ def inert(text: str) -> str:
     A name comes from whoever wrote the record. Spreadsheets take text that begins with one of = + - @ for a formula,
     quoted or not, and an apostrophe before it for "this is text".
     """
-    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
+    plain = text.replace("\r", " ")  # which some readers take for the row's end
+    return f"'{plain}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else plain

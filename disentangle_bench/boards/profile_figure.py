@@ -19,7 +19,8 @@ from disentangle_bench.pictures.paper import BLUE, COLOURS, COLUMN, LINES, PAGE,
 
 THRESHOLDS = 201  # of a profile
 MOST_MODELS = 10  # 45 pairs, a page high
-PROFILE, LEGEND_ROW, FRAME, PAIR = 5.0, 0.4, 1.6, 0.38  # cm
+PROFILE, LEGEND_ROW, FRAME, PAIR = 5.0, 0.4, 1.6, 0.38  # cm; a pair's is of each line of its name
+LONGEST = 34  # letters of a pair's name in one line
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ def profile_figure(scores: Sequence[Compared], rng: np.random.Generator) -> Any:
         raise UserError(f"{most} models are too many for one picture; name up to {MOST_MODELS} of them with --models.")
     columns = min(2, len(scores))
     rows = -(-len(scores) // columns)
-    heights = [PROFILE + LEGEND_ROW * (most // 2 + 1), FRAME + PAIR * (most * (most - 1) // 2)]
+    names = [name for score in scores for name in pair_names(score)]
+    lines = 1 + any("\n" in name for name in names)
+    heights = [PROFILE + LEGEND_ROW * (most // 2 + 1), FRAME + PAIR * lines * (most * (most - 1) // 2)]
     with paper_style():
         figure = paper_figure(COLUMN if columns == 1 else PAGE, rows * sum(heights))
         parts = figure.subfigures(rows, columns, squeeze=False).ravel()
@@ -117,11 +120,18 @@ def draw_improvements(axis: Any, score: Compared, rng: np.random.Generator) -> N
             )
         axis.plot(found.value, place, marker="o", markersize=3.5, color=BLUE)
     axis.axvline(0.5, color="0.4", linestyle="--", linewidth=0.8)
-    axis.set_yticks(range(len(pairs)), [f"{one} over {two}" for one, two in pairs])
+    names = pair_names(score)
+    axis.set_yticks(range(len(pairs)), names, fontsize=6 if any("\n" in name for name in names) else None)
     axis.set_ylim(len(pairs) - 0.4, -0.6)  # the best pair on top
     axis.set_xlim(-0.03, 1.03)
     axis.set_xlabel("probability of improvement")
     axis.grid(True, axis="x")
+
+
+def pair_names(score: Compared) -> list[str]:
+    """What each pair is called beside its bar; long names take two lines."""
+    pairs = itertools.combinations(score.runs, 2)
+    return [f"{one}{chr(10) if len(one) + len(two) > LONGEST else ' '}over {two}" for one, two in pairs]
 
 
 def enough(tasks: Sequence[np.ndarray]) -> bool:

@@ -123,7 +123,8 @@ def read_numpy(path: Path, name: str) -> Arrays:
             return {"": content}
         with content:
             refuse_a_bomb(path, sum(member.file_size for member in content.zip.infolist()))
-            return dict(content)
+            wanted = [name] if name in content.files else content.files if len(content.files) == 1 else []
+            return {each: content[each] if each in wanted else None for each in content.files}  # what is beside stays
     except UserError:
         raise
     except (ValueError, EOFError, OSError, MemoryError, zipfile.BadZipFile, zlib.error) as error:

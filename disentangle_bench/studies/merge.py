@@ -14,7 +14,6 @@ from filelock import FileLock, Timeout
 from disentangle_bench.contracts import Progress, silent
 from disentangle_bench.errors import UserError
 from disentangle_bench.files import copy_file
-from disentangle_bench.studies.config import study_name
 from disentangle_bench.studies.plan import completed, difference, joined
 from disentangle_bench.studies.study import Study, read_study, read_study_at, study_file, write_study
 from disentangle_bench.trials.records import Record, Workspace, read_record
@@ -167,10 +166,6 @@ def at_rest(id: str, lock: Path | None, where: str) -> Iterator[None]:
 def take_study(path: Path, workspace: Workspace, merged: Merged) -> None:
     """Take a study, or join it with the one of its name here; `UserError` where they contradict each other."""
     theirs = read_study_at(path)
-    try:
-        study_name(theirs.name)
-    except ValueError as error:
-        raise UserError(f"its name is {theirs.name!r}; {error}.") from error
     with workspace.lock_of(workspace.study(theirs.name)):
         if study_file(workspace, theirs.name).exists():
             ours = read_study(workspace, theirs.name)

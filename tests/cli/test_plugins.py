@@ -244,3 +244,5 @@ def test_a_plugins_dataset_that_can_not_be_opened_names_its_line(shell, tmp_path
     assert code == 2
     assert "the dataset 'lost' (data.py:3) fails: its constructor raised FileNotFoundError" in said
     assert "at data.py:6" in said
+    code, said, _ = shell("datasets", "--plugin", "data.py")
+    assert (code, "lost" in said) == (0, True), "it is listed, though it has no description"

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from disentangle_bench.errors import UserError
-from disentangle_bench.evaluation import scoring
-from disentangle_bench.evaluation.scoring import read_table
+from disentangle_bench.evaluation import code_files, scoring
+from disentangle_bench.evaluation.code_files import read_table
 from disentangle_bench.metrics import score
 
 CODES = np.random.default_rng(0).standard_normal((6, 2))
@@ -64,7 +64,9 @@ def test_pickles_are_not_opened(tmp_path: Path, form: str) -> None:
     codes, factors = tmp_path / f"codes.{form}", tmp_path / f"factors.{form}"
     for path, array in ((codes, CODES), (factors, bad)):
         np.save(path, array) if form == "npy" else np.savez(path, array)
-    with pytest.raises(UserError, match=rf"--factors .*factors\.{form} holds Python objects, .*not unpickled: number"):
+    with pytest.raises(
+        UserError, match=rf"--factors .*factors\.{form} holds Python objects, not numbers, .*numpy\.save"
+    ):
         read_table(codes, factors)
     np.savez(tmp_path / "both.npz", codes=CODES, factors=FACTORS, metadata=bad)
     assert np.array_equal(read_table(tmp_path / "both.npz", None).factors, FACTORS)
@@ -73,12 +75,12 @@ def test_pickles_are_not_opened(tmp_path: Path, form: str) -> None:
 
 def test_an_array_that_unpacks_to_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A header that asks for 8 TB; and zeros, here of a few megabytes, that were packed to next to nothing."""
-    assert scoring.LARGE == 1 << 30
-    monkeypatch.setattr(scoring, "LARGE", 1 << 20)
+    assert code_files.LARGE == 1 << 30
+    monkeypatch.setattr(code_files, "LARGE", 1 << 20)
     header = np.lib.format.header_data_from_array_1_0(np.zeros((1, 2))) | {"shape": (1 << 39, 2)}
     with (tmp_path / "huge.npy").open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-    with pytest.raises(UserError, match=r"huge\.npy is no \.npy or \.npz file of numbers"):
+    with pytest.raises(UserError, match=r"huge\.npy can't be read as numbers"):
         read_table(tmp_path / "huge.npy", tmp_path / "huge.npy")
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         with archive.open("codes.npy", "w", force_zip64=True) as member:
@@ -91,7 +93,7 @@ def test_an_array_that_unpacks_to_gigabytes(tmp_path: Path, monkeypatch: pytest.
 
 def test_codes_that_are_no_file_are_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "codes.npz")
-    with pytest.raises(UserError, match=r"--codes .*codes\.npz is a FIFO .*; name an \.npy or \.npz file"):
+    with pytest.raises(UserError, match=r"--codes .*codes\.npz is a FIFO .*; give a file \.npy"):
         read_table(tmp_path / "codes.npz", None)
     with pytest.raises(UserError, match=r"--codes /dev/zero is a device"):
         read_table(Path("/dev/zero"), Path("/dev/zero"))
