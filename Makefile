@@ -51,8 +51,8 @@ test: lint
 	$(PYTEST)
 
 test-all: lint
-	@echo "all tests: allow an hour on two cores. Beside those of make test: learning checks, whole benchmark scripts,"
-	@echo "long documentation pages, kills of drivers and workers."
+	@echo "all tests: allow two hours on two cores. Beside those of make test: learning checks, whole benchmark scripts,"
+	@echo "long documentation pages, and campaigns: damaged files, mutated inputs, kills, full disks, signals."
 	$(PYTEST) -m ''
 
 docs: setup
