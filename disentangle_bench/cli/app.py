@@ -21,6 +21,7 @@ from disentangle_bench.cli.registry import check, metrics, models
 from disentangle_bench.cli.report import report
 from disentangle_bench.cli.run import run
 from disentangle_bench.cli.score import score
+from disentangle_bench.cli.stopping import stoppable
 from disentangle_bench.cli.studies import status
 from disentangle_bench.cli.trials import traverse
 from disentangle_bench.cli.tune import tune
@@ -96,7 +97,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ± still gets its table
     try:
-        app(prog_name="disentangle-bench")
+        with stoppable():
+            app(prog_name="disentangle-bench")
     except UserError as error:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(2)

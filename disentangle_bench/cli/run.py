@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from disentangle_bench.cli.options import WHAT, WHERE, Data, Plugins, Results, pack_size, workspace
+from disentangle_bench.cli.stopping import told
 from disentangle_bench.cli.studies import show_leaderboard, study_data
 from disentangle_bench.cli.why import tell_failures, tell_log_failures
 from disentangle_bench.display import Bar, console, note
@@ -82,7 +83,8 @@ def run(
 ) -> None:
     """Train and score a study on Ray, then print its leaderboard. Run again, it goes on where it stopped.
 
-    Exit status: 0 all trials have scores or diverged, 1 a trial crashed, 2 a mistake to mend, 130 interrupted.
+    Exit status: 0 all trials have scores or diverged, 1 a trial crashed, 2 a mistake to mend, 128 + N stopped by signal
+    N, so 130 by Ctrl-C.
     """
     from disentangle_bench.cli.dry_run import print_plan, print_unprepared
     from disentangle_bench.studies import plan, states
@@ -149,9 +151,10 @@ def run(
         where = LaunchOptions(local, address, gpus, concurrent, together)
         try:
             mistakes += launch(trials, place, study.options(logs, retries), where)
-        except KeyboardInterrupt:
-            sys.stderr.write(f"\nInterrupted. {states.kept(trials, place)} The same command goes on from there.\n")
-            raise typer.Exit(130) from None
+        except KeyboardInterrupt as stop:
+            what, status = told(stop)
+            sys.stderr.write(f"\n{what} {states.kept(trials, place)} The same command goes on from there.\n")
+            raise typer.Exit(status) from None
     show_leaderboard(study, place, data)
     finish(study, place, mistakes)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from disentangle_bench.cli import stopping
 from disentangle_bench.cli.options import Data, Plugins, Results, workspace
 from disentangle_bench.display import Bar, console
 from disentangle_bench.errors import UserError
@@ -72,9 +73,10 @@ def tune(
     out.print(f"{config.name}: {size}, judged at steps {steps}", markup=False)
     try:
         outcomes = launch_search(drawn, budgets, objective, not every, place, where, told)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted. The same command goes on: candidates from their last checkpoints, if any.\n")
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as stop:
+        what, status = stopping.told(stop)
+        sys.stderr.write(f"\n{what} The same command goes on: candidates from their last checkpoints, if any.\n")
+        raise typer.Exit(status) from None
     table = search.outcomes_table(drawn, outcomes, objective)
     path = place.study(config.name) / "tune.csv"
     write_csv(table, path)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -53,12 +55,15 @@ def session(where: LaunchOptions, numerics: Sequence[Numerics]) -> Iterator[dict
     ray = start_ray()
     threads = max(each.threads for each in numerics)
     gpus = where.gpus if where.gpus is not None else float(numerics[0].device == "cuda")
+    at_term = signal.getsignal(signal.SIGTERM)  # Ray puts its own handler there
     with ExitStack() as ending:
         if where.address is None:
             start(ray, ending.enter_context(ray_folder()))
         else:
             join(ray, where.address)
         ending.callback(ray.shutdown)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, at_term)
         require(ray, {"CPU": threads, "GPU": gpus})
         yield {"cpu": threads, "gpu": gpus}
 

@@ -127,7 +127,8 @@ def test_a_signal_ends_it_and_it_goes_on(where, which, tmp_path, undisturbed, re
     at_work(process, tmp_path)
     family = descendants(process.pid)
     process.send_signal(which)
-    ended(process, -which, 128 + which)
+    said = ended(process, 128 + which, 130)  # 130 where Tune caught it first
+    assert "The same command goes on from there" in said
     assert gone(family), "processes are left"
     ended(started(tmp_path, *where), 0)
     assert outcome(tmp_path) == undisturbed
