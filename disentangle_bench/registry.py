@@ -38,6 +38,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "infogan-modified": "disentangle_bench.models.infogan_modified:InfoGANModified",
         "infogan-cr": "disentangle_bench.models.infogan_cr:InfoGANCR",
         "c-infogan": "disentangle_bench.models.c_infogan:CInfoGAN",
+        "wgan-gp": "disentangle_bench.models.wgan_gp:WGANGP",
         "vae": "disentangle_bench.models.vae:VAE",
         "beta-vae": "disentangle_bench.models.beta_vae:BetaVAE",
         "annealed-vae": "disentangle_bench.models.annealed_vae:AnnealedVAE",

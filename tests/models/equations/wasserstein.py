@@ -1,0 +1,80 @@
+"""The Wasserstein GANs of Hsu et al.: one step, which is five updates of the critic and one of G."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tests.models.equations.parts import SIDE, Adam, Layer, Networks, learned, normalised, run
+
+GROUPS = 2  # halvings of these images
+WORDS = " ".join(["C:1:1 I L C:1:1 I L C:2:1 I L"] * GROUPS) + " flat F R F R"
+
+
+def style_generator(layers: list[Layer], z: Tensor) -> Tensor:
+    """The input map through blocks of T, leaky ReLU, instance norm, a·x + b with (a, b) = R(F(w)); then C, and σ."""
+    first, one, two, *blocks, last = layers
+    w = run("F R F R", [one, two], z)
+    x = first.w.expand(len(z), *first.w.shape)
+    for number in range(len(blocks) // 2):
+        words = "T:2:1 L" if number % 3 == 2 else "T:1:1 L"
+        x = normalised(run(words, [blocks[2 * number]], x))
+        a, b = run("F R", [blocks[2 * number + 1]], w).reshape(len(z), 2, x.shape[1], 1, 1).unbind(dim=1)
+        x = a * x + b
+    return run("C:1:1 sigmoid", [last], x)
+
+
+@dataclass
+class Moved:
+    """Adam with β = 0 and 0.9; weights' gradients are clipped, and weights decay by lr·decay of what they were."""
+
+    adam: Adam
+    decay: float
+    clip: float
+
+    def move(self, layers: list[Layer], loss: Tensor) -> None:
+        parameters = learned(layers)
+        biases = {id(layer.b) for layer in layers if layer.b is not None}
+        gradients = torch.autograd.grad(loss, parameters, retain_graph=True)
+        bounded = []
+        for theta, g in zip(parameters, gradients, strict=True):
+            if id(theta) in biases:
+                bounded.append(g)
+            else:
+                bounded.append(torch.where(g > self.clip, self.clip, torch.where(g < -self.clip, -self.clip, g)))
+                theta.data -= self.adam.lr * self.decay * theta.data
+        self.adam.move(parameters, bounded)
+
+
+def wasserstein(name: str, nets: Networks, c: Any, x: Tensor, rng: torch.Generator, t: int, kept: Any) -> dict:
+    """E c(x̂) − E c(x) + 10·E(‖∇c(x̃)‖ − 1)², five times, then −E c(x̂)."""
+
+    def critic(images: Tensor) -> Tensor:
+        return run("F", nets["critic"], run(WORDS, nets["trunk"], images))
+
+    def imagine(count: int) -> tuple[Tensor, Tensor]:
+        z = torch.rand(count, c.latents, generator=rng)
+        return z, style_generator(nets["generator"], z)
+
+    parts = [*nets["trunk"], *nets["critic"]]
+    for player in ("critic", "generator", "encoder"):
+        kept.setdefault(player, Moved(Adam(c.lr, 0.0, 0.9), c.weight_decay, c.clip))
+    for reals in x.reshape(5, -1, 1, SIDE, SIDE):
+        z, fakes = imagine(len(reals))
+        fakes = fakes.detach()
+        epsilon = torch.rand(len(reals), 1, 1, 1, generator=rng)
+        between = (epsilon * reals + (1 - epsilon) * fakes).requires_grad_()
+        (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+        penalty = (((slope**2).sum(dim=(1, 2, 3)) ** 0.5 - 1) ** 2).mean()
+        losses = {"critic": critic(fakes).mean() - critic(reals).mean() + c.penalty * penalty}
+        kept["critic"].move(parts, losses["critic"])
+    z, fakes = imagine(c.batch_size // 5)
+    losses["generator"] = -critic(fakes).mean()
+    z_hat = run(WORDS + " F", nets["encoder"], fakes.detach())
+    losses["encoder"] = ((z_hat - z) ** 2).mean()
+    kept["generator"].move(nets["generator"], losses["generator"])
+    kept["encoder"].move(nets["encoder"], losses["encoder"])
+    return losses
