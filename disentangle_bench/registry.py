@@ -39,6 +39,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "infogan-cr": "disentangle_bench.models.infogan_cr:InfoGANCR",
         "c-infogan": "disentangle_bench.models.c_infogan:CInfoGAN",
         "wgan-gp": "disentangle_bench.models.wgan_gp:WGANGP",
+        "infowgan-gp": "disentangle_bench.models.infowgan_gp:InfoWGANGP",
         "vae": "disentangle_bench.models.vae:VAE",
         "beta-vae": "disentangle_bench.models.beta_vae:BetaVAE",
         "annealed-vae": "disentangle_bench.models.annealed_vae:AnnealedVAE",

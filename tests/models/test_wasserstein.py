@@ -12,7 +12,7 @@ from disentangle_bench.models.base import Batch, Model, count_parameters
 from disentangle_bench.training.step import StepState
 from disentangle_bench.training.trainer import build_model
 
-GANS = ["wgan-gp"]
+GANS = ["wgan-gp", "infowgan-gp"]
 SHAPE = (1, 16, 16)
 STEP = torch.tensor(1)
 
@@ -54,7 +54,7 @@ COUNTS = {"trunk": 3_681_440, "critic": 257, "generator": 3_963_040 + 4_096}
 
 @pytest.mark.parametrize(
     ("name", "counts"),
-    [("wgan-gp", COUNTS | {"encoder": 3_681_440 + 3_084})],
+    [("wgan-gp", COUNTS | {"encoder": 3_681_440 + 3_084}), ("infowgan-gp", COUNTS | {"recognition": 3_084})],
 )
 def test_published_parameter_counts(name, counts):
     cls = registry.get("model", name)
@@ -77,6 +77,11 @@ def test_published_settings(name):
 
 def test_the_base_gan_decays_no_weight():
     assert {c.weight_decay for c in registry.get("model", "wgan-gp").configurations.values()} == {0}
+
+
+def test_the_information_models_decay_and_weight():
+    known = registry.get("model", "infowgan-gp").configurations
+    assert {(c.weight_decay, c.latent_weight) for c in known.values()} == {(1e-4, 200)}
 
 
 def test_a_style_block_by_hand():
@@ -191,6 +196,22 @@ def test_every_player_moves_all_of_its_parameters_and_no_others(name):
         assert [where for where, moves in found.items() if not moves] == [name for name in found if name in idle]
     others = {"generator", "encoder"} & set(losses)
     assert not any(any(gradients(model, losses["critic"], player).values()) for player in others)
+
+
+def test_the_latent_loss_by_hand():
+    """200 times the mean over latents and images of (ẑ − z)²; a critic that is told nothing is WGAN-GP's."""
+    model = build("infowgan-gp", latents=2)
+    with torch.no_grad():
+        model.recognition.weight.zero_()
+        model.recognition.bias.copy_(torch.tensor([0.5, 0.25]))
+    z = torch.tensor([[0.5, 0.75], [0.0, 0.25]])
+    assert model.latent_terms(z, torch.zeros(2, 64)).item() == pytest.approx(200 * (0 + 0.25 + 0.25 + 0) / 4)
+    free, plain = build("infowgan-gp", latent_weight=0.0), build("wgan-gp")
+    plain.load_state_dict(free.state_dict(), strict=False)
+    free, plain = (
+        each.critic_losses(each.begin(batch(), generator(), STEP), generator(), STEP) for each in (free, plain)
+    )
+    assert free["critic"].item() == plain["critic"].item()
 
 
 def test_the_post_hoc_encoder_never_influences_the_generator():

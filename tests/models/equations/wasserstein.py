@@ -50,7 +50,8 @@ class Moved:
 
 
 def wasserstein(name: str, nets: Networks, c: Any, x: Tensor, rng: torch.Generator, t: int, kept: Any) -> dict:
-    """E c(x̂) − E c(x) + 10·E(‖∇c(x̃)‖ − 1)², five times, then −E c(x̂)."""
+    """E c(x̂) − E c(x) + 10·E(‖∇c(x̃)‖ − 1)², five times, then −E c(x̂); 200·(ẑ − z)² in both where Q is there."""
+    informed = name != "wgan-gp"
 
     def critic(images: Tensor) -> Tensor:
         return run("F", nets["critic"], run(WORDS, nets["trunk"], images))
@@ -59,7 +60,13 @@ def wasserstein(name: str, nets: Networks, c: Any, x: Tensor, rng: torch.Generat
         z = torch.rand(count, c.latents, generator=rng)
         return z, style_generator(nets["generator"], z)
 
-    parts = [*nets["trunk"], *nets["critic"]]
+    def latents(z: Tensor, fakes: Tensor) -> Tensor | float:
+        if not informed:
+            return 0.0
+        z_hat = run("F", nets["recognition"], run(WORDS, nets["trunk"], fakes))
+        return c.latent_weight * ((z_hat - z) ** 2).mean()
+
+    parts = [*nets["trunk"], *nets["critic"], *nets.get("recognition", [])]
     for player in ("critic", "generator", "encoder"):
         kept.setdefault(player, Moved(Adam(c.lr, 0.0, 0.9), c.weight_decay, c.clip))
     for reals in x.reshape(5, -1, 1, SIDE, SIDE):
@@ -69,12 +76,13 @@ def wasserstein(name: str, nets: Networks, c: Any, x: Tensor, rng: torch.Generat
         between = (epsilon * reals + (1 - epsilon) * fakes).requires_grad_()
         (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
         penalty = (((slope**2).sum(dim=(1, 2, 3)) ** 0.5 - 1) ** 2).mean()
-        losses = {"critic": critic(fakes).mean() - critic(reals).mean() + c.penalty * penalty}
+        value = critic(fakes).mean() - critic(reals).mean()
+        losses = {"critic": value + c.penalty * penalty + latents(z, fakes)}
         kept["critic"].move(parts, losses["critic"])
     z, fakes = imagine(c.batch_size // 5)
-    losses["generator"] = -critic(fakes).mean()
-    z_hat = run(WORDS + " F", nets["encoder"], fakes.detach())
-    losses["encoder"] = ((z_hat - z) ** 2).mean()
+    losses["generator"] = -critic(fakes).mean() + latents(z, fakes)
+    if not informed:
+        losses["encoder"] = ((run(WORDS + " F", nets["encoder"], fakes.detach()) - z) ** 2).mean()
+        kept["encoder"].move(nets["encoder"], losses["encoder"])
     kept["generator"].move(nets["generator"], losses["generator"])
-    kept["encoder"].move(nets["encoder"], losses["encoder"])
     return losses
