@@ -40,6 +40,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "c-infogan": "disentangle_bench.models.c_infogan:CInfoGAN",
         "wgan-gp": "disentangle_bench.models.wgan_gp:WGANGP",
         "infowgan-gp": "disentangle_bench.models.infowgan_gp:InfoWGANGP",
+        "qlinfowgan-gp": "disentangle_bench.models.qlinfowgan_gp:QLInfoWGANGP",
         "vae": "disentangle_bench.models.vae:VAE",
         "beta-vae": "disentangle_bench.models.beta_vae:BetaVAE",
         "annealed-vae": "disentangle_bench.models.annealed_vae:AnnealedVAE",

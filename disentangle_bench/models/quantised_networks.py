@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -133,3 +134,48 @@ def grouped(
         {"params": others, "weight_decay": 0.0, "clip": None},
     ]
     return ClippedAdamW(groups, lr=lr, betas=betas)
+
+
+class Quantiser(nn.Module):
+    """Latent quantisation: each latent has values of its own, which are learned; evenly from −½ to ½ at first."""
+
+    def __init__(self, latents: int, values: int) -> None:
+        super().__init__()
+        self.values = nn.Parameter(torch.linspace(-0.5, 0.5, values).repeat(latents, 1))  # (latents, values)
+
+    def forward(self, z_hat: Tensor) -> Tensor:
+        """q, the value next to ẑ of each latent, (N, latents); its gradient reaches the values alone."""
+        nearest = (z_hat.detach()[:, :, None] - self.values).abs().argmin(dim=2)
+        return self.take(nearest)
+
+    def take(self, index: Tensor) -> Tensor:
+        """The values of these indices, int64 (N, latents)."""
+        return self.values.expand(len(index), -1, -1).gather(2, index[:, :, None]).squeeze(2)
+
+    def sample(self, count: int, rng: torch.Generator) -> Tensor:
+        """Each latent uniformly one of its values, (count, latents); the gradient reaches the values."""
+        latents, values = self.values.shape
+        return self.take(torch.randint(values, (count, latents), generator=rng, device=self.values.device))
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """Codes before and after quantisation, and its two losses."""
+
+    continuous: Tensor  # (N, latents), ẑ
+    quantised: Tensor  # (N, latents), q
+
+    @property
+    def through(self) -> Tensor:
+        """ẑ + sg(q − ẑ): q, through which the gradient passes as if it were ẑ."""
+        return self.continuous + (self.quantised - self.continuous).detach()
+
+    @property
+    def quantisation(self) -> Tensor:
+        """E mean_d (sg(ẑ) − q)², which moves the values."""
+        return (self.continuous.detach() - self.quantised).square().mean()
+
+    @property
+    def commitment(self) -> Tensor:
+        """E mean_d (ẑ − sg(q))², which moves what made ẑ."""
+        return (self.continuous - self.quantised.detach()).square().mean()

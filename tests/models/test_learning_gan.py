@@ -105,6 +105,13 @@ def test_an_informed_wasserstein_gan_tells_its_latents(seed, tmp_path):
     assert trainer.history.curves[-1]["information_lower"] > 4
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_quantised_latents_are_read_back(seed, tmp_path):
+    """The share of ten latents' values that are found, each of ten; by chance 0.1, and 0.57 was measured on seed 0."""
+    last = trained("qlinfowgan-gp", seed, tmp_path, steps=400).history.curves[-1]
+    assert sum(last[f"read_{d}"] for d in range(10)) / 10 > 0.2
+
+
 @pytest.mark.parametrize(("name", "most"), [("ib-gan", 2.0), ("infogan", 25.0)])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_ib_gans_bounds_enclose_information_and_its_bottleneck_is_narrow(name, most, seed, tmp_path):

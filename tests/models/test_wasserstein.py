@@ -9,10 +9,11 @@ from disentangle_bench import registry
 from disentangle_bench.models import wasserstein
 from disentangle_bench.models.adversarial import gradient_penalty
 from disentangle_bench.models.base import Batch, Model, count_parameters
+from disentangle_bench.models.quantised_networks import Quantised, Quantiser
 from disentangle_bench.training.step import StepState
 from disentangle_bench.training.trainer import build_model
 
-GANS = ["wgan-gp", "infowgan-gp"]
+GANS = ["wgan-gp", "infowgan-gp", "qlinfowgan-gp"]
 SHAPE = (1, 16, 16)
 STEP = torch.tensor(1)
 
@@ -54,7 +55,11 @@ COUNTS = {"trunk": 3_681_440, "critic": 257, "generator": 3_963_040 + 4_096}
 
 @pytest.mark.parametrize(
     ("name", "counts"),
-    [("wgan-gp", COUNTS | {"encoder": 3_681_440 + 3_084}), ("infowgan-gp", COUNTS | {"recognition": 3_084})],
+    [
+        ("wgan-gp", COUNTS | {"encoder": 3_681_440 + 3_084}),
+        ("infowgan-gp", COUNTS | {"recognition": 3_084}),
+        ("qlinfowgan-gp", COUNTS | {"recognition": 3_084, "quantiser": 120}),
+    ],
 )
 def test_published_parameter_counts(name, counts):
     cls = registry.get("model", name)
@@ -82,6 +87,10 @@ def test_the_base_gan_decays_no_weight():
 def test_the_information_models_decay_and_weight():
     known = registry.get("model", "infowgan-gp").configurations
     assert {(c.weight_decay, c.latent_weight) for c in known.values()} == {(1e-4, 200)}
+    known = registry.get("model", "qlinfowgan-gp").configurations
+    c = known["shapes3d"]
+    assert (c.values, c.latent_weight, c.quantisation_weight, c.commitment_weight) == (10, 200, 0.01, 0.01)
+    assert [known[name].weight_decay for name in ("shapes3d", "mpi3d-complex", "falcor3d")] == [1e-3, 1e-3, 1e-4]
 
 
 def test_a_style_block_by_hand():
@@ -194,8 +203,9 @@ def test_every_player_moves_all_of_its_parameters_and_no_others(name):
     for player, loss in losses.items():
         found = gradients(model, loss, player)
         assert [where for where, moves in found.items() if not moves] == [name for name in found if name in idle]
-    others = {"generator", "encoder"} & set(losses)
-    assert not any(any(gradients(model, losses["critic"], player).values()) for player in others)
+    for player in {"generator", "encoder"} & set(losses):
+        moved = {where for where, moves in gradients(model, losses["critic"], player).items() if moves}
+        assert moved <= {"quantiser.values"}  # in a term of L_c; G's loss alone moves them
 
 
 def test_the_latent_loss_by_hand():
@@ -212,6 +222,58 @@ def test_the_latent_loss_by_hand():
         each.critic_losses(each.begin(batch(), generator(), STEP), generator(), STEP) for each in (free, plain)
     )
     assert free["critic"].item() == plain["critic"].item()
+
+
+def test_quantisation_by_hand():
+    """Values −½, 0, ½: 0.2 becomes 0 and −0.4 −½; ẑ's gradient passes the quantiser, and the values have their own."""
+    quantiser = Quantiser(2, 3)
+    assert quantiser.values.tolist() == [[-0.5, 0, 0.5]] * 2
+    z_hat = torch.tensor([[0.2, -0.4]], requires_grad=True)
+    done = Quantised(z_hat, quantiser(z_hat))
+    assert done.quantised.tolist() == done.through.tolist() == [[0, -0.5]]
+    assert done.quantisation.item() == done.commitment.item() == pytest.approx((0.04 + 0.01) / 2)
+    weights = torch.tensor([[3.0, 5.0]])
+
+    def slopes(loss: torch.Tensor) -> list[list[list[float]] | None]:
+        found = torch.autograd.grad(loss, [z_hat, quantiser.values], retain_graph=True, allow_unused=True)
+        return [
+            None if gradient is None else [[round(x, 6) for x in row] for row in gradient.tolist()]
+            for gradient in found
+        ]
+
+    assert slopes((weights * done.through).sum()) == [[[3, 5]], None]
+    assert slopes(done.quantisation) == [None, [[0, -0.2, 0], [-0.1, 0, 0]]]  # (q − ẑ), of two latents
+    assert slopes(done.commitment) == [[[0.2, 0.1]], None]
+
+
+def test_each_latents_prior_is_uniform_over_its_own_values():
+    quantiser = Quantiser(2, 4)
+    with torch.no_grad():
+        quantiser.values += torch.tensor([[0.0], [10.0]])
+    drawn = quantiser.sample(4_000, generator())
+    for latent, values in zip(drawn.T, quantiser.values, strict=True):
+        found, counts = latent.unique(return_counts=True)
+        assert torch.equal(found, values)
+        assert counts.min() > 900
+
+
+def test_a_code_is_one_of_its_latents_values():
+    model = build("qlinfowgan-gp").eval()
+    codes = model.encode(batch().images)
+    assert (codes[:, :, None] == model.quantiser.values).any(dim=2).all()
+
+
+def test_the_generator_moves_the_values_and_the_critic_does_not():
+    """They are what G is given, so that its loss reaches them through its images."""
+    model = build("qlinfowgan-gp", quantisation_weight=0.0)
+    shared = model.begin(batch(), generator(), STEP)
+    critic, g = model.critic_losses(shared, generator(), STEP), model.generator_losses(shared, generator(), STEP)
+    assert not gradients(model, critic["critic"], "generator")["quantiser.values"]
+    assert gradients(model, g["generator"], "generator")["quantiser.values"]
+    optimiser = model.players()["generator"].optimiser(model.players()["generator"].parameters)
+    free = next(group for group in optimiser.param_groups if group["clip"] is None)
+    assert any(parameter is model.quantiser.values for parameter in free["params"])
+    assert free["weight_decay"] == 0
 
 
 def test_the_post_hoc_encoder_never_influences_the_generator():

@@ -87,6 +87,9 @@ CASES = {
         "dcgan", "pytorch-examples", dcgan, ("generator", "discriminator", "encoder"), {"width": 2, "z_dim": 3}
     ),
     "wgan-gp": Case("wgan-gp", "shapes3d", wasserstein, (*CRITIC, "encoder"), STYLE, (1, 2), 10),
+    "qlinfowgan-gp": Case(
+        "qlinfowgan-gp", "shapes3d", wasserstein, (*CRITIC, "recognition", "quantiser"), STYLE, (1, 2), 10
+    ),
     "infowgan-gp": Case("infowgan-gp", "shapes3d", wasserstein, (*CRITIC, "recognition"), STYLE, (1, 2), 10),
 }
 

@@ -27,11 +27,15 @@ class Layer:
 
 
 def layers_of(network: nn.Module) -> list[Layer]:
-    """A network's layers that have values, in their order; the tensors themselves. A learned input map is one, too."""
+    """A network's layers that have values, in their order; the tensors themselves.
+
+    A generator's learned input map is one, and so are the values of quantised latents.
+    """
     found = []
     for layer in network.modules():
-        if isinstance(getattr(layer, "input_map", None), nn.Parameter):
-            found.append(Layer(layer.input_map, None))
+        for name in ("input_map", "values"):
+            if isinstance(getattr(layer, name, None), nn.Parameter):
+                found.append(Layer(getattr(layer, name), None))
         if not isinstance(layer, KINDS) or layer.weight is None:
             continue
         if hasattr(layer, "parametrizations"):

@@ -35,9 +35,10 @@ class Moved:
     decay: float
     clip: float
 
-    def move(self, layers: list[Layer], loss: Tensor) -> None:
-        parameters = learned(layers)
-        biases = {id(layer.b) for layer in layers if layer.b is not None}
+    def move(self, layers: list[Layer], loss: Tensor, values: list[Layer] | None = None) -> None:
+        """values: what else is moved as biases are."""
+        parameters = learned(layers, values or [])
+        biases = {id(layer.b) for layer in layers if layer.b is not None} | {id(layer.w) for layer in values or []}
         gradients = torch.autograd.grad(loss, parameters, retain_graph=True)
         bounded = []
         for theta, g in zip(parameters, gradients, strict=True):
@@ -57,21 +58,33 @@ def wasserstein(name: str, nets: Networks, c: Any, x: Tensor, rng: torch.Generat
         return run("F", nets["critic"], run(WORDS, nets["trunk"], images))
 
     def imagine(count: int) -> tuple[Tensor, Tensor]:
-        z = torch.rand(count, c.latents, generator=rng)
+        if name == "qlinfowgan-gp":
+            index = torch.randint(c.values, (count, c.latents), generator=rng)
+            z = nets["quantiser"][0].w[range(c.latents), index]
+        else:
+            z = torch.rand(count, c.latents, generator=rng)
         return z, style_generator(nets["generator"], z)
 
     def latents(z: Tensor, fakes: Tensor) -> Tensor | float:
         if not informed:
             return 0.0
         z_hat = run("F", nets["recognition"], run(WORDS, nets["trunk"], fakes))
-        return c.latent_weight * ((z_hat - z) ** 2).mean()
+        if name == "infowgan-gp":
+            return c.latent_weight * ((z_hat - z) ** 2).mean()
+        values = nets["quantiser"][0].w
+        index = (z_hat.detach()[:, :, None] - values).abs().argmin(dim=2)
+        q = values[range(c.latents), index]
+        quantisation, commitment = ((z_hat.detach() - q) ** 2).mean(), ((z_hat - q.detach()) ** 2).mean()
+        through = z_hat - z_hat.detach() + q.detach()
+        added = c.quantisation_weight * quantisation + c.commitment_weight * commitment
+        return c.latent_weight * ((through - z) ** 2).mean() + added
 
     parts = [*nets["trunk"], *nets["critic"], *nets.get("recognition", [])]
     for player in ("critic", "generator", "encoder"):
         kept.setdefault(player, Moved(Adam(c.lr, 0.0, 0.9), c.weight_decay, c.clip))
     for reals in x.reshape(5, -1, 1, SIDE, SIDE):
         z, fakes = imagine(len(reals))
-        fakes = fakes.detach()
+        z, fakes = z.detach(), fakes.detach()
         epsilon = torch.rand(len(reals), 1, 1, 1, generator=rng)
         between = (epsilon * reals + (1 - epsilon) * fakes).requires_grad_()
         (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
@@ -84,5 +97,5 @@ def wasserstein(name: str, nets: Networks, c: Any, x: Tensor, rng: torch.Generat
     if not informed:
         losses["encoder"] = ((run(WORDS + " F", nets["encoder"], fakes.detach()) - z) ** 2).mean()
         kept["encoder"].move(nets["encoder"], losses["encoder"])
-    kept["generator"].move(nets["generator"], losses["generator"])
+    kept["generator"].move(nets["generator"], losses["generator"], nets.get("quantiser"))
     return losses
