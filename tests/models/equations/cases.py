@@ -25,7 +25,7 @@ from tests.models.equations.infogan import dcgan, infogan_original
 from tests.models.equations.infogan_cr import infogan_cr
 from tests.models.equations.parts import CLASSES, COUNT, SIDE, Adam, Networks, copied, layers_of, learned
 from tests.models.equations.vae import vae
-from tests.models.equations.wasserstein import wasserstein
+from tests.models.equations.wasserstein import autoencoder, wasserstein
 
 PATH = Path(__file__).with_name("steps.json")
 
@@ -86,6 +86,7 @@ CASES = {
     "dcgan": Case(
         "dcgan", "pytorch-examples", dcgan, ("generator", "discriminator", "encoder"), {"width": 2, "z_dim": 3}
     ),
+    "ae": Case("ae", "shapes3d", autoencoder, ("encoder", "decoder"), STYLE, (1, 2)),
     "wgan-gp": Case("wgan-gp", "shapes3d", wasserstein, (*CRITIC, "encoder"), STYLE, (1, 2), 10),
     "qlinfowgan-gp": Case(
         "qlinfowgan-gp", "shapes3d", wasserstein, (*CRITIC, "recognition", "quantiser"), STYLE, (1, 2), 10

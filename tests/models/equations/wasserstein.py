@@ -1,4 +1,4 @@
-"""The Wasserstein GANs of Hsu et al.: one step, which is five updates of the critic and one of G."""
+"""Hsu et al.'s models: one step, which is five updates of the critic and one of G in GANs."""
 
 from __future__ import annotations
 
@@ -98,4 +98,14 @@ def wasserstein(name: str, nets: Networks, c: Any, x: Tensor, rng: torch.Generat
         losses["encoder"] = ((run(WORDS + " F", nets["encoder"], fakes.detach()) - z) ** 2).mean()
         kept["encoder"].move(nets["encoder"], losses["encoder"])
     kept["generator"].move(nets["generator"], losses["generator"], nets.get("quantiser"))
+    return losses
+
+
+def autoencoder(name: str, nets: Networks, c: Any, x: Tensor, rng: torch.Generator, t: int, kept: Any) -> dict:
+    """−x·log x̂ − (1 − x)·log(1 − x̂), the mean over pixels."""
+    z_hat = run(WORDS + " F", nets["encoder"], x)
+    p = style_generator(nets["decoder"], z_hat)
+    losses = {"autoencoder": -(x * p.log() + (1 - x) * (1 - p).log()).mean()}
+    kept.setdefault("autoencoder", Moved(Adam(c.lr), c.weight_decay, c.clip))
+    kept["autoencoder"].move([*nets["encoder"], *nets["decoder"]], losses["autoencoder"])
     return losses
