@@ -42,6 +42,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "infowgan-gp": "disentangle_bench.models.infowgan_gp:InfoWGANGP",
         "qlinfowgan-gp": "disentangle_bench.models.qlinfowgan_gp:QLInfoWGANGP",
         "ae": "disentangle_bench.models.ae:AE",
+        "qlae": "disentangle_bench.models.qlae:QLAE",
         "vae": "disentangle_bench.models.vae:VAE",
         "beta-vae": "disentangle_bench.models.beta_vae:BetaVAE",
         "annealed-vae": "disentangle_bench.models.annealed_vae:AnnealedVAE",

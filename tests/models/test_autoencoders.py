@@ -8,7 +8,7 @@ from disentangle_bench.models.base import Batch, Model, count_parameters
 from disentangle_bench.training.images import DeviceImages
 from disentangle_bench.training.trainer import Intervals, Trainer, build_model
 
-MODELS = ["ae"]
+MODELS = ["ae", "qlae"]
 SHAPE = (1, 16, 16)
 STEP = torch.tensor(1)
 
@@ -48,6 +48,39 @@ def test_the_autoencoders_loss_by_hand():
     p = model.decoder(model.encoder(x)).sigmoid()
     expected = -(x * p.log() + (1 - x) * (1 - p).log()).sum() / x.numel()
     assert model.losses(batch(), generator(), STEP)["autoencoder"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_qlaes_loss_by_hand():
+    """BCE of the decoded values, and two terms that are equal in value: the distance from codes to values."""
+    model, x = build("qlae", quantisation_weight=2.0, commitment_weight=3.0), batch().images
+    z_hat = model.encoder(x)
+    values = model.quantiser.values
+    q = torch.stack([values[d, (z_hat[:, d, None] - values[d]).abs().argmin(dim=1)] for d in range(10)], dim=1)
+    assert torch.equal(model.encode(x), q)
+    p = model.decoder(q).sigmoid()
+    bce = -(x * p.log() + (1 - x) * (1 - p).log()).sum() / x.numel()
+    expected = bce + (2 + 3) * (z_hat - q).square().mean()
+    assert model.losses(batch(), generator(), STEP)["autoencoder"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_qlaes_settings_by_dataset():
+    known = registry.get("model", "qlae").configurations
+    found = {name: (c.latents, c.weight_decay) for name, c in known.items() if name != "small"}
+    assert found == {
+        "shapes3d": (12, 0.1), "mpi3d-complex": (14, 0.001), "falcor3d": (14, 0.1), "isaac3d": (18, 0.1)
+    }  # fmt: skip
+    c = known["shapes3d"]
+    assert (c.values, c.quantisation_weight, c.commitment_weight) == (10, 0.01, 0.01)
+
+
+def test_the_decoders_error_does_not_move_the_values():
+    """It passes the quantiser straight to the encoder; quantisation alone moves them."""
+    model = build("qlae", quantisation_weight=0.0)
+    loss = model.losses(batch(), generator(), STEP)["autoencoder"]
+    parameters = [model.encoder[1].weight, model.quantiser.values]
+    encoder, values = torch.autograd.grad(loss, parameters)
+    assert encoder.any()
+    assert not values.any()
 
 
 @pytest.mark.parametrize("name", MODELS)

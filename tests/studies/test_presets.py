@@ -25,7 +25,7 @@ TRIALS = {
     "c-infogan-mnist": 2 * 10,
     "infogan-digits": 3,
     "c-infogan-digits": 2 * 2,
-    "quantised-shapes3d": 3 * 3,
+    "quantised-shapes3d": 5 * 3,
     "locatello-dsprites": 6 * 6 * 50,
 }
 OURS = {"quickstart", "mini", "infogan-digits", "c-infogan-digits"}  # no published number belongs to them

@@ -87,6 +87,7 @@ CASES = {
         "dcgan", "pytorch-examples", dcgan, ("generator", "discriminator", "encoder"), {"width": 2, "z_dim": 3}
     ),
     "ae": Case("ae", "shapes3d", autoencoder, ("encoder", "decoder"), STYLE, (1, 2)),
+    "qlae": Case("qlae", "shapes3d", autoencoder, ("encoder", "decoder", "quantiser"), STYLE, (1, 2)),
     "wgan-gp": Case("wgan-gp", "shapes3d", wasserstein, (*CRITIC, "encoder"), STYLE, (1, 2), 10),
     "qlinfowgan-gp": Case(
         "qlinfowgan-gp", "shapes3d", wasserstein, (*CRITIC, "recognition", "quantiser"), STYLE, (1, 2), 10

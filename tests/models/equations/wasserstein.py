@@ -50,6 +50,14 @@ class Moved:
         self.adam.move(parameters, bounded)
 
 
+def quantised(z_hat: Tensor, values: Tensor, c: Any) -> tuple[Tensor, Tensor]:
+    """ẑ + sg(q − ẑ), and λ_q·E(sg(ẑ) − q)² + λ_c·E(ẑ − sg(q))²; values: (latents, values)."""
+    index = (z_hat.detach()[:, :, None] - values).abs().argmin(dim=2)
+    q = values[range(len(values)), index]
+    quantisation, commitment = ((z_hat.detach() - q) ** 2).mean(), ((z_hat - q.detach()) ** 2).mean()
+    return z_hat - z_hat.detach() + q.detach(), c.quantisation_weight * quantisation + c.commitment_weight * commitment
+
+
 def wasserstein(name: str, nets: Networks, c: Any, x: Tensor, rng: torch.Generator, t: int, kept: Any) -> dict:
     """E c(x̂) − E c(x) + 10·E(‖∇c(x̃)‖ − 1)², five times, then −E c(x̂); 200·(ẑ − z)² in both where Q is there."""
     informed = name != "wgan-gp"
@@ -71,12 +79,7 @@ def wasserstein(name: str, nets: Networks, c: Any, x: Tensor, rng: torch.Generat
         z_hat = run("F", nets["recognition"], run(WORDS, nets["trunk"], fakes))
         if name == "infowgan-gp":
             return c.latent_weight * ((z_hat - z) ** 2).mean()
-        values = nets["quantiser"][0].w
-        index = (z_hat.detach()[:, :, None] - values).abs().argmin(dim=2)
-        q = values[range(c.latents), index]
-        quantisation, commitment = ((z_hat.detach() - q) ** 2).mean(), ((z_hat - q.detach()) ** 2).mean()
-        through = z_hat - z_hat.detach() + q.detach()
-        added = c.quantisation_weight * quantisation + c.commitment_weight * commitment
+        through, added = quantised(z_hat, nets["quantiser"][0].w, c)
         return c.latent_weight * ((through - z) ** 2).mean() + added
 
     parts = [*nets["trunk"], *nets["critic"], *nets.get("recognition", [])]
@@ -102,10 +105,11 @@ def wasserstein(name: str, nets: Networks, c: Any, x: Tensor, rng: torch.Generat
 
 
 def autoencoder(name: str, nets: Networks, c: Any, x: Tensor, rng: torch.Generator, t: int, kept: Any) -> dict:
-    """−x·log x̂ − (1 − x)·log(1 − x̂), the mean over pixels."""
+    """−x·log x̂ − (1 − x)·log(1 − x̂), the mean over pixels; in QLAE of quantised codes, with quantisation's terms."""
     z_hat = run(WORDS + " F", nets["encoder"], x)
-    p = style_generator(nets["decoder"], z_hat)
-    losses = {"autoencoder": -(x * p.log() + (1 - x) * (1 - p).log()).mean()}
+    code, added = quantised(z_hat, nets["quantiser"][0].w, c) if name == "qlae" else (z_hat, 0.0)
+    p = style_generator(nets["decoder"], code)
+    losses = {"autoencoder": -(x * p.log() + (1 - x) * (1 - p).log()).mean() + added}
     kept.setdefault("autoencoder", Moved(Adam(c.lr), c.weight_decay, c.clip))
-    kept["autoencoder"].move([*nets["encoder"], *nets["decoder"]], losses["autoencoder"])
+    kept["autoencoder"].move([*nets["encoder"], *nets["decoder"]], losses["autoencoder"], nets.get("quantiser"))
     return losses
