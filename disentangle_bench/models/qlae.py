@@ -71,7 +71,7 @@ class QLAE(AE):
 
     def sample_codes(self, count: int, rng: torch.Generator) -> Tensor:
         """Each latent uniformly one of its values."""
-        return self.quantiser.sample(count, rng)
+        return self.quantiser.sample(count, rng).detach()
 
     def diagnostics(self, batch: Batch, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
         """BCE a pixel of quantised codes, and the term of quantisation, on one batch."""

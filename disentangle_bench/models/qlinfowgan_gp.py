@@ -68,9 +68,13 @@ class QLInfoWGANGP(InfoWGANGP):
         """The values next to ẑ, (N, latents)."""
         return self.quantise(self.trunk(images)).quantised
 
+    def draw(self, count: int, rng: torch.Generator) -> Tensor:
+        """Each latent uniformly one of its values, which the gradient reaches."""
+        return self.quantiser.sample(count, rng)
+
     def sample_codes(self, count: int, rng: torch.Generator) -> Tensor:
         """Each latent uniformly one of its values."""
-        return self.quantiser.sample(count, rng)
+        return self.draw(count, rng).detach()
 
     def diagnostics(self, batch: Batch, rng: torch.Generator, step: Tensor) -> dict[str, Tensor]:
         """How many of 1,000 fakes' values are read back, by latent, the terms of latents, and the critic's means."""

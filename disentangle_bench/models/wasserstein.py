@@ -108,7 +108,7 @@ class WassersteinGAN(Model):
 
     def fakes(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """z, and x̂ of it, as many as an update has, but never one, whose compiled gradient was found wrong."""
-        z = self.sample_codes(max(2, self.config.batch_size // CRITIC_UPDATES), rng)
+        z = self.draw(max(2, self.config.batch_size // CRITIC_UPDATES), rng)
         return z, self.imagine(z)
 
     def value(self, images: Tensor) -> Tensor:
@@ -122,6 +122,10 @@ class WassersteinGAN(Model):
     def generate(self, codes: Tensor) -> Tensor:
         """G of the codes."""
         return self.imagine(codes)
+
+    def draw(self, count: int, rng: torch.Generator) -> Tensor:
+        """z for G's loss, whose gradient reaches what is learned of the prior."""
+        return self.sample_codes(count, rng)
 
     def sample_codes(self, count: int, rng: torch.Generator) -> Tensor:
         """z ~ U(0, 1)."""

@@ -257,6 +257,12 @@ def test_each_latents_prior_is_uniform_over_its_own_values():
         assert counts.min() > 900
 
 
+@pytest.mark.parametrize("name", ["qlinfowgan-gp", "qlae"])
+def test_codes_that_are_drawn_for_traversals_are_numbers_alone(name):
+    """The values' gradient is for training; codes go on to numpy."""
+    assert not build(name).sample_codes(3, generator()).requires_grad
+
+
 def test_a_code_is_one_of_its_latents_values():
     model = build("qlinfowgan-gp").eval()
     codes = model.encode(batch().images)
