@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -98,3 +98,23 @@ def init_dcgan(module: nn.Module, truncated: bool = False) -> None:
             nn.init.normal_(layer.weight, 1.0, 0.02)
         if isinstance(getattr(layer, "bias", None), Tensor):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], reals: Tensor, fakes: Tensor, rng: torch.Generator) -> Tensor:
+    """E (‖∇c(x̃)‖₂ − 1)², x̃ = ε·x + (1 − ε)·x̂, with ε ~ U(0, 1) an image and the norm over the whole image.
+
+    reals, fakes: x and x̂, (B, C, H, W). Gulrajani et al. 2017, equation 3. It can be differentiated once more by the
+    critic's parameters, if the critic is `as_written`; no image's score may depend on the other images.
+    """
+    epsilon = torch.rand(len(reals), 1, 1, 1, generator=rng, device=reals.device)
+    between = (epsilon * reals + (1 - epsilon) * fakes.detach()).requires_grad_()
+    (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def as_written(network: nn.Module, inputs: Tensor) -> Tensor:
+    """A network's output by its class's own `forward`, in float32, whatever a training step runs in its place.
+
+    Code that torch.compile made can't be differentiated twice, and a second derivative is too fine for bfloat16.
+    """
+    return type(network).forward(network, inputs)

@@ -25,6 +25,7 @@ TRIALS = {
     "c-infogan-mnist": 2 * 10,
     "infogan-digits": 3,
     "c-infogan-digits": 2 * 2,
+    "quantised-shapes3d": 5 * 3,
     "locatello-dsprites": 6 * 6 * 50,
 }
 OURS = {"quickstart", "mini", "infogan-digits", "c-infogan-digits"}  # no published number belongs to them
@@ -61,7 +62,15 @@ def test_a_preset_expands_to_its_trials_and_cites_its_source(preset):
         assert all(trial.configuration.startswith(dataset.removesuffix("-train")) for trial in trials)
 
 
-LARGE = {"ib-gan-celeba", "ib-gan-chairs3d", "infogan-cr-dsprites", "locatello-dsprites", "mini", "infogan-mnist"}
+LARGE = {
+    "ib-gan-celeba",
+    "ib-gan-chairs3d",
+    "infogan-cr-dsprites",
+    "locatello-dsprites",
+    "mini",
+    "infogan-mnist",
+    "quantised-shapes3d",
+}
 
 
 @pytest.mark.parametrize(

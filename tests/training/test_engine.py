@@ -209,7 +209,14 @@ def test_an_optimiser_with_a_schedule_of_its_own_is_noticed(tmp_path):
 
 
 @needs_compiler
-@pytest.mark.parametrize(("model", "changes"), [("turns", {}), ("factor-vae", {"architecture": "mlp", "d_layers": 1})])
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    [
+        ("turns", {}),
+        ("factor-vae", {"architecture": "mlp", "d_layers": 1}),
+        pytest.param("wgan-gp", {"lr": 1e-5, "batch_size": 20}, marks=pytest.mark.slow),  # differentiated twice
+    ],
+)
 def test_compiled_steps_equal_eager_ones(tmp_path, model, changes):
     """Losses to 1e-5, gradients to 1e-4 of a player's norm, at the first step and after some."""
     eager, ours = trainer(tmp_path, model, **changes), trainer(tmp_path, model, mode="compiled", **changes)
@@ -358,6 +365,7 @@ class DrawnOnHost(torch.overrides.TorchFunctionMode):
         ("factor-vae", {}),
         ("c-infogan", {}),
         ("cgan", {"dropout": 0.5}),
+        ("wgan-gp", {"lr": 1e-5, "batch_size": 20}),
     ],
 )
 @pytest.mark.parametrize("resident", [True, False], ids=["resident", "mapped"])

@@ -25,6 +25,7 @@ from tests.models.equations.infogan import dcgan, infogan_original
 from tests.models.equations.infogan_cr import infogan_cr
 from tests.models.equations.parts import CLASSES, COUNT, SIDE, Adam, Networks, copied, layers_of, learned
 from tests.models.equations.vae import vae
+from tests.models.equations.wasserstein import autoencoder, wasserstein
 
 PATH = Path(__file__).with_name("steps.json")
 
@@ -33,7 +34,7 @@ PATH = Path(__file__).with_name("steps.json")
 class Case:
     """A published configuration in narrow networks, and the steps that are taken, which need not begin with the first.
 
-    kept: the equations' optimisers where they last longer than a step, by player.
+    count: images a step.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Case:
     networks: tuple[str, ...]
     changes: dict[str, Any] = field(default_factory=dict)
     steps: tuple[int, ...] = (1,)
+    count: int = COUNT
 
 
 FRAMEWORK = ("embedding", "generator", "reconstructor", "discriminator")
@@ -54,6 +56,8 @@ CGAN = {
     "z_units": 4, "label_units": 5, "joint_units": 6, "image_maxout": (3, 2), "label_maxout": (2, 2),
     "joint_maxout": (3, 2),
 }  # fmt: skip
+CRITIC = ("generator", "trunk", "critic")
+STYLE = {"width": 2, "hidden": (6, 5), "latents": 3, "batch_size": 10, "clip": 0.01, "weight_decay": 0.1}
 CASES = {
     "gan": Case("gan", "dsprites", ib_gan_framework, FRAMEWORK, NARROW, (50_000,)),
     "infogan": Case("infogan", "dsprites", ib_gan_framework, FRAMEWORK, NARROW, (50_000,)),
@@ -82,6 +86,13 @@ CASES = {
     "dcgan": Case(
         "dcgan", "pytorch-examples", dcgan, ("generator", "discriminator", "encoder"), {"width": 2, "z_dim": 3}
     ),
+    "ae": Case("ae", "shapes3d", autoencoder, ("encoder", "decoder"), STYLE, (1, 2)),
+    "qlae": Case("qlae", "shapes3d", autoencoder, ("encoder", "decoder", "quantiser"), STYLE, (1, 2)),
+    "wgan-gp": Case("wgan-gp", "shapes3d", wasserstein, (*CRITIC, "encoder"), STYLE, (1, 2), 10),
+    "qlinfowgan-gp": Case(
+        "qlinfowgan-gp", "shapes3d", wasserstein, (*CRITIC, "recognition", "quantiser"), STYLE, (1, 2), 10
+    ),
+    "infowgan-gp": Case("infowgan-gp", "shapes3d", wasserstein, (*CRITIC, "recognition"), STYLE, (1, 2), 10),
 }
 
 
@@ -120,10 +131,10 @@ def fill(network: nn.Module) -> None:
                 layer.u.copy_((torch.arange(layer.u.numel()) * 0.9 + place).cos()[None])
 
 
-def images_of(model: Model) -> Tensor:
-    """Black, and stripes beside it, (COUNT, 1, SIDE, SIDE): convolutions without a bias give exactly 0 on black."""
+def images_of(model: Model, count: int) -> Tensor:
+    """Black, and stripes beside it, (count, 1, SIDE, SIDE): convolutions without a bias give exactly 0 on black."""
     low, high = model.image_range
-    stripes = (torch.arange(COUNT * SIDE * SIDE) * 0.13).sin().reshape(COUNT, 1, SIDE, SIDE) > 0.4
+    stripes = (torch.arange(count * SIDE * SIDE) * 0.13).sin().reshape(count, 1, SIDE, SIDE) > 0.4
     stripes[..., : SIDE // 2] = False
     return torch.where(stripes, float(high), float(low))
 
@@ -132,8 +143,8 @@ def by_the_model(case: Case, model: Model) -> Iterator[dict[str, Tensor]]:
     """The model's losses in each step, as the trainer takes it, and its values as they are then."""
     players = model.players()
     optimisers = {name: player.optimiser(player.parameters) for name, player in players.items()}
-    state = StepState(model, None, players, optimisers, COUNT, torch.Generator().manual_seed(5))  # type: ignore[arg-type]
-    batch = Batch(images_of(model), torch.arange(COUNT) % CLASSES)
+    state = StepState(model, None, players, optimisers, case.count, torch.Generator().manual_seed(5))  # type: ignore[arg-type]
+    batch = Batch(images_of(model, case.count), torch.arange(case.count) % CLASSES)
     for step in case.steps:
         for name in model.events().get(step, ()):
             model.reset(name)
@@ -146,7 +157,7 @@ def by_the_model(case: Case, model: Model) -> Iterator[dict[str, Tensor]]:
 def by_the_equations(case: Case, model: Model) -> Iterator[tuple[dict[str, Tensor], Networks]]:
     """The same from the equations, of the values that `model` begins with; it stays as it is."""
     nets = {name: copied(layers_of(getattr(model, name))) for name in case.networks}
-    rng, c, images = torch.Generator().manual_seed(5), model.config, images_of(model)
+    rng, c, images = torch.Generator().manual_seed(5), model.config, images_of(model, case.count)
     kept: dict[str, Any] = {}
     if case.equations is infogan_cr:
         rates = {"discriminator": c.d_lr, "generator": c.g_lr, "contrast": getattr(c, "h_lr", 0)}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 SIDE, COUNT, CLASSES = 16, 4, 3  # of the images
-KINDS = nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d
+KINDS = nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d | nn.InstanceNorm2d
 
 
 @dataclass
@@ -27,10 +27,16 @@ class Layer:
 
 
 def layers_of(network: nn.Module) -> list[Layer]:
-    """A network's layers that have values, in their order; the tensors themselves."""
+    """A network's layers that have values, in their order; the tensors themselves.
+
+    A generator's learned input map is one, and so are the values of quantised latents.
+    """
     found = []
     for layer in network.modules():
-        if not isinstance(layer, KINDS):
+        for name in ("input_map", "values"):
+            if isinstance(getattr(layer, name, None), nn.Parameter):
+                found.append(Layer(getattr(layer, name), None))
+        if not isinstance(layer, KINDS) or layer.weight is None:
             continue
         if hasattr(layer, "parametrizations"):
             norm = layer.parametrizations.weight
@@ -70,7 +76,7 @@ class Mode:
 
 def run(words: str, layers: list[Layer], x: Tensor, mode: Mode | None = None) -> Tensor:
     """A network in words. F: dense; C:s:p and T:s:p: convolution and transposed, stride and padding, or
-    T:s:p:o with a row and a column more; B: batch norm;
+    T:s:p:o with a row and a column more; B: batch norm; I: instance norm;
     R, L: ReLU and leaky ReLU; AxA: to maps of A×A; flat; tanh; sigmoid."""
     mode, values = mode or Mode(), iter(layers)
     for word in words.split():
@@ -84,6 +90,9 @@ def run(words: str, layers: list[Layer], x: Tensor, mode: Mode | None = None) ->
             x = convolve(x, weight(layer), layer.b, *map(int, numbers))
         elif kind == "B":
             x = batch_norm(next(values), x, mode)
+        elif kind == "I":
+            layer = next(values)
+            x = layer.w[:, None, None] * normalised(x) + layer.b[:, None, None]
         elif kind == "R":
             x = x * (x > 0)
         elif kind == "L":
@@ -109,6 +118,12 @@ def batch_norm(layer: Layer, x: Tensor, mode: Mode) -> Tensor:
         layer.variance = 0.9 * layer.variance + 0.1 * variance.detach() * count / (count - 1)
     centred = (x - mean.reshape(shape)) / (variance.reshape(shape) + 1e-5).sqrt()
     return layer.w.reshape(shape) * centred + layer.b.reshape(shape)
+
+
+def normalised(x: Tensor) -> Tensor:
+    """(x − mean)/√(variance + 1e-6) of each channel of each image."""
+    centred = x - x.mean(dim=(2, 3), keepdim=True)
+    return centred / (centred.square().mean(dim=(2, 3), keepdim=True) + 1e-6).sqrt()
 
 
 def weight(layer: Layer) -> Tensor:
