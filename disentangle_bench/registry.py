@@ -155,11 +155,16 @@ def families(name: str) -> list[str]:
 def _variant(name: str) -> Any:
     """The member of a family of datasets that this name stands for, such as `folder-cats`; None where there is none.
 
-    Every dataset is a family with one member: its draft.
+    Every dataset has a draft, and correlated ones where it has factors. `UserError` for a correlated one's name that
+    says something that can't be.
     """
     whole = name.removesuffix("-draft")
     if whole != name and known_dataset(whole):
         return importlib.import_module("disentangle_bench.datasets.draft").draft_of(get("dataset", whole))
+    whole, mark, correlation = name.partition("-corr-")
+    if mark and "+" in correlation and known_dataset(whole):
+        correlated = importlib.import_module("disentangle_bench.datasets.correlated")
+        return correlated.correlated(get("dataset", whole), correlation)
     for family in families(name):
         found = get("dataset", family).variant(name.removeprefix(family + "-"))
         if found is not None:
