@@ -62,6 +62,8 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "cars3d": "disentangle_bench.datasets.cars3d:Cars3D",
         "smallnorb": "disentangle_bench.datasets.smallnorb:SmallNORB",
         "mnist": "disentangle_bench.datasets.mnist:MNIST",
+        "fashion-mnist": "disentangle_bench.datasets.mnist_likes:FashionMNIST",
+        "kmnist": "disentangle_bench.datasets.mnist_likes:KMNIST",
         "digits": "disentangle_bench.datasets.digits:Digits",
         "chairs3d": "disentangle_bench.datasets.chairs3d:Chairs3D",
         "celeba": "disentangle_bench.datasets.celeba:CelebA",
