@@ -122,6 +122,13 @@ class Dataset(ABC):
         """Indices of the images that are encoded and scored, int64 (M,): all, unless they are too many."""
         return np.arange(len(self))
 
+    def draw_weights(self) -> np.ndarray | None:
+        """How often training draws each image beside the others, float64 (N,), 0 or more; None: all equally often.
+
+        What is scored is drawn by metrics, which don't read this.
+        """
+        return None
+
     def pixels(self, stored: Any, index: Any, keys: Any = None) -> Any:
         """Images, uint8 (B, C, H, W), at `index` from all the rows as stored; numpy in, numpy out; torch, torch.
 

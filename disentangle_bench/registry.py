@@ -67,6 +67,8 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "cars3d": "disentangle_bench.datasets.cars3d:Cars3D",
         "smallnorb": "disentangle_bench.datasets.smallnorb:SmallNORB",
         "mnist": "disentangle_bench.datasets.mnist:MNIST",
+        "fashion-mnist": "disentangle_bench.datasets.mnist_likes:FashionMNIST",
+        "kmnist": "disentangle_bench.datasets.mnist_likes:KMNIST",
         "digits": "disentangle_bench.datasets.digits:Digits",
         "chairs3d": "disentangle_bench.datasets.chairs3d:Chairs3D",
         "celeba": "disentangle_bench.datasets.celeba:CelebA",
@@ -160,11 +162,16 @@ def families(name: str) -> list[str]:
 def _variant(name: str) -> Any:
     """The member of a family of datasets that this name stands for, such as `folder-cats`; None where there is none.
 
-    Every dataset is a family with one member: its draft.
+    Every dataset has a draft, and correlated ones where it has factors. `UserError` for a correlated one's name that
+    says something that can't be.
     """
     whole = name.removesuffix("-draft")
     if whole != name and known_dataset(whole):
         return importlib.import_module("disentangle_bench.datasets.draft").draft_of(get("dataset", whole))
+    whole, mark, correlation = name.partition("-corr-")
+    if mark and "+" in correlation and known_dataset(whole):
+        correlated = importlib.import_module("disentangle_bench.datasets.correlated")
+        return correlated.correlated(get("dataset", whole), correlation)
     for family in families(name):
         found = get("dataset", family).variant(name.removeprefix(family + "-"))
         if found is not None:

@@ -12,6 +12,7 @@ from disentangle_bench.resources import shipped
 PUBLISHED_COLUMNS = [
     "model", "configuration", "dataset", "metric", "protocol", "key", "value", "spread", "seeds", "source", "note",
 ]  # fmt: skip
+NOT_STATED = "not stated"  # the protocol of a number whose paper prints none: it can stand beside no score of ours
 
 
 def published_folder(results: Path) -> Path:

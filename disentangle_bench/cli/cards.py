@@ -14,6 +14,7 @@ from rich.markdown import Markdown
 
 from disentangle_bench import registry
 from disentangle_bench.contracts import Comparison, Dataset, ImageMetric, Metric
+from disentangle_bench.datasets.correlated import Correlated
 from disentangle_bench.display import console
 from disentangle_bench.errors import unknown
 from disentangle_bench.resources import shipped
@@ -43,7 +44,8 @@ def dataset_card(name: str, commands: Iterable[str] = ()) -> str:
         raise unknown("dataset or command", name, [*registry.names("dataset"), *commands])
     cls = registry.get("dataset", name)
     whole = name if name in registry.names("dataset") else name.removesuffix("-draft")
-    found = card_file("datasets", [whole, *registry.families(whole)])
+    kind = ["correlated"] if issubclass(cls, Correlated) else []
+    found = card_file("datasets", [*kind, whole, *registry.families(whole)])
     if found and name not in registry.names("dataset"):  # a member of a family, which its card tells of
         return f"`{name}`: {cls.description}.\n\n{found}"
     return found or card_of_dataset(cls)

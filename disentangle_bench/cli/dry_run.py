@@ -68,7 +68,7 @@ def print_cells(name: str, rows: list[tuple[str, str, str, dict[str, Any], list[
     """A row for each of (dataset, model, configuration's name, its fields, seeds)."""
     table = Table(title=f"{name}: what would be trained", title_justify="left")
     for column in ("dataset", "model", "configuration", "steps", "batch", "seeds", "changed"):
-        table.add_column(column, justify="right" if column in ("steps", "batch") else "left")
+        table.add_column(column, justify="right" if column in ("steps", "batch") else "left", overflow="fold")
     for dataset, model, configuration, config, seeds in rows:
         changed = ", ".join(f"{field}={value}" for field, value in changed_fields(model, configuration, config).items())
         steps, batch = config.get("steps", ""), config.get("batch_size", "")

@@ -117,6 +117,17 @@ def draws_nuisance(subject: Subject) -> None:
     require(np.array_equal(tensor.numpy(), first), "`pixels` draws otherwise for torch tensors than for numpy arrays")
 
 
+def weighs_its_images(subject: Subject) -> None:
+    """How often training draws each image is said for all of them."""
+    weights = subject.dataset.draw_weights()
+    if weights is None:
+        return
+    expected = (len(subject.dataset),)
+    require(weights.shape == expected, f"`draw_weights` must be {expected}, not {weights.shape}")
+    sound = np.isfinite(weights).all() and weights.min() >= 0 and weights.sum() > 0
+    require(sound, "`draw_weights` must be finite, 0 or more, and not all 0")
+
+
 def stays_on_the_device(subject: Subject) -> None:
     """Images are made where the stored rows are, as a captured step needs it."""
     dataset = subject.dataset
@@ -191,6 +202,7 @@ def labels_its_images(subject: Subject) -> None:
 
 
 CHECKS = [
-    declares, prepares_once, knows_its_factors, gives_images, draws_nuisance, stays_on_the_device,
-    chooses_what_is_evaluated, tells_same_images, refuses_nonsense, is_identified, labels_its_images,
+    declares, prepares_once, knows_its_factors, gives_images, draws_nuisance, weighs_its_images,
+    stays_on_the_device, chooses_what_is_evaluated, tells_same_images, refuses_nonsense, is_identified,
+    labels_its_images,
 ]  # fmt: skip

@@ -9,41 +9,21 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 
-from disentangle_bench import registry
-from disentangle_bench.contracts import Dataset, Progress, silent
+from disentangle_bench.contracts import Dataset
+from disentangle_bench.datasets.derived import Derived
 
 SUFFIX = "-draft"
 IMAGES = 10_000
 
 
-class Draft:
+class Draft(Derived):
     """What a draft has of its own; all else is the whole dataset's, whose prepared file it shares."""
 
-    whole: ClassVar[type[Any]]
-    checksum: str
-
-    @classmethod
-    def prepare(cls, root: Path, progress: Progress = silent, source: Path | None = None) -> Path:
-        """As the whole dataset's, which may take no source."""
-        return cls.whole.prepare(root, progress, **({"source": source} if source else {}))
-
-    @classmethod
-    def prepared(cls, root: Path) -> Path | None:
-        """As the whole dataset's."""
-        return cls.whole.prepared(root)
-
-    @classmethod
-    def path(cls, root: Path) -> Path:
-        """As the whole dataset's."""
-        return cls.whole.path(root)
-
     def __init__(self, root: Path) -> None:
-        super().__init__(root)  # type: ignore[call-arg]  # of the dataset that stands behind this class
-        self.root = root
+        super().__init__(root)
         self.checksum += SUFFIX
 
     def evaluation(self) -> np.ndarray:
@@ -53,9 +33,6 @@ class Draft:
             return all_of_them
         return np.sort(np.random.default_rng(0).choice(all_of_them, IMAGES, replace=False))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return reopened, (self.whole.name, self.root)
-
 
 @functools.cache
 def draft_of(whole: type[Dataset]) -> type[Dataset]:
@@ -64,8 +41,3 @@ def draft_of(whole: type[Dataset]) -> type[Dataset]:
     return type(
         f"{whole.__name__}Draft", (Draft, whole), {"name": whole.name + SUFFIX, "description": about, "whole": whole}
     )
-
-
-def reopened(name: str, root: Path) -> Dataset:
-    """A draft that was pickled: its place, never its images."""
-    return draft_of(registry.get("dataset", name))(root)

@@ -67,7 +67,11 @@ class MNIST(StoredDataset):
 
     @classmethod
     def read(cls, root: Path, source: Path | None, progress: Progress) -> Reading:
-        images_path, labels_path = obtain_gz(cls.remotes, root, cls.name, source, progress)
+        return cls.reading(*obtain_gz(cls.remotes, root, cls.name, source, progress))
+
+    @classmethod
+    def reading(cls, images_path: Path, labels_path: Path) -> Reading:
+        """What these two idx files hold; `UserError` for files of another form."""
         n = cls.size
         images = read_idx(images_path, IMAGES, (n, SIDE, SIDE), remedy(cls.remotes[0]))
         labels = read_idx(labels_path, LABELS, (n,), remedy(cls.remotes[1]), below=len(cls.class_names))
@@ -88,7 +92,7 @@ class MNIST(StoredDataset):
         super().verify(progress)
         tables = ((IMAGES, self.rows[..., 0]), (LABELS, self.label_table))
         for remote, (magic, values) in zip(self.remotes, tables, strict=True):
-            expected = remote.unpacked.removeprefix("md5:")
+            expected = remote.unpacked.removeprefix("md5:")  # empty where it is not known
             found = hashlib.md5(as_idx(magic, np.asarray(values)), usedforsecurity=False).hexdigest()
             if expected not in ("", found):
                 raise UserError(

@@ -29,8 +29,10 @@ def obtain(
     return path
 
 
-def obtain_gz(remotes: Sequence[Remote], root: Path, name: str, source: Path | None, progress: Progress) -> list[Path]:
-    """As `obtain`, for a dataset of several gzip files, each of which may be unpacked.
+def obtain_gz(
+    remotes: Sequence[Remote], root: Path, name: str, source: Path | None, progress: Progress, packed_only: bool = False
+) -> list[Path]:
+    """As `obtain`, for a dataset of several gzip files, each of which may be unpacked unless `packed_only`.
 
     source: the folder that holds them; `UserError` where it is a file.
     """
@@ -38,7 +40,7 @@ def obtain_gz(remotes: Sequence[Remote], root: Path, name: str, source: Path | N
         names = ", ".join(remote.file_name for remote in remotes)
         raise UserError(f"--source {source} is one file; name the folder that holds {names}.")
     return [
-        obtain(remote, root, name, source, progress, unpacked=(remote.file_name.removesuffix(".gz"),))
+        obtain(remote, root, name, source, progress, () if packed_only else (remote.file_name.removesuffix(".gz"),))
         for remote in remotes
     ]
 

@@ -33,8 +33,27 @@ class DeviceImages:
         """The class of each image, int64 (N,), for conditional models."""
         return torch.from_numpy(self.dataset.labels(np.arange(len(self.dataset)))).to(self.device)
 
+    @cached_property
+    def cumulative(self) -> Tensor | None:
+        """The probability to draw each image or one before it, float64 (N,); None where all are drawn equally often."""
+        weights = self.dataset.draw_weights()
+        if weights is None:
+            return None
+        sums = np.cumsum(weights, dtype=np.float64)
+        return torch.from_numpy(sums / sums[-1]).to(self.device)
+
     def __len__(self) -> int:
         return len(self.dataset)
+
+    def draw(self, count: int, rng: torch.Generator) -> Tensor:
+        """Indices for training, int64 (count,), with replacement: uniform, or by the dataset's `draw_weights`.
+
+        Nothing of it waits for the device.
+        """
+        if self.cumulative is None:
+            return torch.randint(len(self), (count,), generator=rng, device=self.device)
+        level = torch.rand(count, generator=rng, device=self.device, dtype=torch.float64)  # in [0, 1)
+        return torch.searchsorted(self.cumulative, level, right=True)  # never an image of weight 0
 
     def __call__(self, index: Tensor, keys: Tensor | None = None) -> Tensor:
         """Images (B, C, H, W), float32, in the model's image_range, at these indices, int64 (B,).

@@ -60,7 +60,7 @@ class StepState:
         return detached
 
     def batch(self, rng: torch.Generator) -> Batch:
-        """Images drawn uniformly with replacement, and what else the model asks for."""
+        """Images drawn with replacement, uniformly unless the dataset has weights, and what else the model asks for."""
         index = self.draw(rng)
         labels = self.images.labels[index] if self.model.conditional else None
         second = self.images.drawn(self.draw(rng), rng) if self.model.needs_second_batch else None
@@ -68,7 +68,7 @@ class StepState:
 
     def draw(self, rng: torch.Generator) -> Tensor:
         """Row indices of one batch, int64 (B,)."""
-        return torch.randint(len(self.images), (self.batch_size,), generator=rng, device=self.model.device)
+        return self.images.draw(self.batch_size, rng)
 
 
 def laid_out_like(parameter: Tensor, gradient: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from disentangle_bench import registry
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS: dict[str, tuple[registry.Kind, ...]] = {"metrics": ("metric", "comparison"), "datasets": ("dataset",)}
+FAMILIES = {"datasets": ["correlated"]}  # cards of what many of them can be
 
 
 def read(path: str) -> str:
@@ -18,7 +19,7 @@ def read(path: str) -> str:
 
 def names(folder: str) -> list[str]:
     """What has a card in this folder, in the registry's order."""
-    return [name for kind in FOLDERS[folder] for name in registry.BUILT_IN[kind]]
+    return [name for kind in FOLDERS[folder] for name in registry.BUILT_IN[kind]] + FAMILIES.get(folder, [])
 
 
 def pages() -> dict[str, str]:

@@ -16,7 +16,8 @@ HEAD = f"""# Datasets
 
 `disentangle-bench datasets` lists what is prepared under your data root; `datasets prepare NAME` prepares one. Any of
 them called `NAME{SUFFIX}` is trained on whole, but encoded and scored on a fixed sample of {IMAGES:,} images: to try
-things. Some names stand for families, such as `folder-NAME`; their cards say what NAME may be."""
+things. A full grid called `NAME-corr-σ-FACTOR+FACTOR` is trained on with [correlated factors](correlated.md). Some
+names stand for families, such as `folder-NAME`; their cards say what NAME may be."""
 
 
 def page() -> str:

@@ -45,6 +45,14 @@ def test_a_member_of_a_family_has_the_familys_card(name: str, family: str) -> No
     assert card == dataset_card(family)
 
 
+@pytest.mark.parametrize("name", ["dsprites-corr-0.1-scale+posX", "mpi3d-toy-corr-0.4-object_shape+all-draft"])
+def test_a_correlated_dataset_has_the_card_of_all_of_them(name: str) -> None:
+    about, _, card = dataset_card(name).partition("\n\n")
+    assert about.startswith(f"`{name}`: ")
+    assert "correlate" in about
+    assert card == (ROOT / "datasets/correlated.md").read_text(encoding="utf-8")
+
+
 def test_a_plugins_card_says_what_is_known() -> None:
     card = metric_card("constant")
     for text in ("# constant: A constant", "| cite | nobody |", "| protocols | `only` |", "| range | 0 to 1 |"):

@@ -247,7 +247,13 @@ def test_the_card_names_the_factors_with_their_sizes(name: str) -> None:
         assert f"| {factor} | {size} |" in card or f"{factor} {size}" in card
 
 
-@pytest.mark.parametrize("name", ["shapes3d", "cars3d", "smallnorb", "mnist", "mnist-test"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "shapes3d", "cars3d", "smallnorb", "mnist", "mnist-test", "fashion-mnist", "fashion-mnist-test", "kmnist",
+        "kmnist-test",
+    ],
+)  # fmt: skip
 def test_the_card_holds_the_checksums_that_are_compared(name: str) -> None:
     cls = registry.get("dataset", name)
     card = (CARDS / f"{name.removesuffix('-test')}.md").read_text()
@@ -404,6 +410,26 @@ def test_fashion_mnist_is_not_taken_for_mnist(tmp_path: Path) -> None:
     assert "Fashion-MNIST and KMNIST have a file of this name, too" in said
     (tmp_path / "raw/t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(2051, images)))
     assert "Fashion-MNIST and KMNIST have a file of this name" in refusal(MNISTTest, tmp_path / "root", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["fashion-mnist", "kmnist"])
+def test_what_has_mnists_form_has_a_name_of_its_own(name: str, tmp_path: Path) -> None:
+    official = registry.get("dataset", name)
+    write_mnist(tmp_path)
+    assert "MNIST and " in refusal(official, tmp_path / "root", tmp_path), "the files of another are refused"
+    assert "is one file" in refusal(official, tmp_path / "root", tmp_path / "train-images-idx3-ubyte.gz")
+    packed = tuple(known_packed(remote, tmp_path / remote.file_name) for remote in official.remotes)
+    data = prepared(type("Tiny", (official,), {"size": 12, "remotes": packed}), tmp_path / "root", tmp_path)
+    assert (data.name, data.image_shape, data.classes()) == (name, (1, 28, 28), 10)
+    assert np.array_equal(data.images(np.arange(12))[:, 0], noise(12, 28, 28))
+    assert np.array_equal(data.labels(np.arange(12)), DIGITS)
+    data.verify()
+    assert registry.get("dataset", f"{name}-test").size == 10_000
+    assert registry.get("dataset", f"{name}-test-draft").whole.name == f"{name}-test"
+
+
+def known_packed(remote: Remote, path: Path) -> Remote:
+    return replace(remote, checksum=f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}")
 
 
 def test_two_folders_of_idx_files_are_a_question(tmp_path: Path) -> None:
