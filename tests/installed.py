@@ -36,7 +36,7 @@ assert "site-packages" in str(shipped("metrics")), shipped("metrics")
 assert len(read_published(published_folder(Path("results")))) > 50
 assert (shipped("metrics") / "golden.csv").stat().st_size > 10_000
 cards = {kind: {path.stem for path in shipped(kind).glob("*.md")} for kind in ("metrics", "datasets")}
-assert cards["datasets"] == set(registry.BUILT_IN["dataset"]), cards["datasets"]
+assert cards["datasets"] == {*registry.BUILT_IN["dataset"], "correlated"}, cards["datasets"]
 assert cards["metrics"] == {*registry.BUILT_IN["metric"], *registry.BUILT_IN["comparison"]}, cards["metrics"]
 assert len(list(shipped("presets").glob("*.yaml"))) > 10
 assert score("mig", [[0.0], [0.0], [1.0], [1.0]], [[0], [0], [1], [1]], protocol="robust")
