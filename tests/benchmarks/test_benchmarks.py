@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import mmap
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -127,6 +129,32 @@ def test_the_tests_that_a_gpu_runs_are_there() -> None:
     named = subprocess.run(words, capture_output=True, text=True, cwd=SCRIPTS, check=True).stdout.split()
     assert named
     assert all((ROOT / path).is_file() for path in named)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_what_a_gpu_measures_is_callable_and_most_valuable_first(script: Any, device: str) -> None:
+    gpu, measures = script("gpu"), script("gpu_measures")
+    for wanted in (gpu.in_a_box(device), gpu.apart(device)):
+        for function, *arguments in wanted.values():
+            if function != "tests":
+                inspect.signature(getattr(measures, function)).bind(*arguments, None)
+    kinds = list(dict.fromkeys(name.split()[0] for name in gpu.in_a_box(device)))
+    assert kinds == ["data", "step", "apart", "capture", "peer", "steps", "encode", "tests"]
+
+
+def test_one_process_measures_on_after_a_failure_and_names_it(script: Any, data_root: Path) -> None:
+    measure = script("gpu_measures").in_turn(data_root)
+    assert measure(("time_growing", ("cpu", "float32", "eager", 3), 0.01)) == {
+        "failed": "ValueError: no pack of 3 is measured on cpu"
+    }
+    assert measure(("against_cpu", ("cpu",), 0.01))["apart"] == 0
+    assert measure(("try_capture", ("cpu", "vae"), 0.01))["engine"].startswith("small: no: NotCapturable: ")
+
+
+def test_a_measuring_process_that_hangs_is_ended(script: Any) -> None:
+    common = script("common")
+    with pytest.raises(RuntimeError, match="a measuring process gave no answer in 0 s"):
+        common.Worker(time.sleep, 600.0, limit=0.2)
 
 
 def test_without_a_gpu_its_benchmark_says_so(tmp_path: Path) -> None:

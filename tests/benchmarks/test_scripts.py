@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ from tests.helpers import ROOT, TESTS, run_command
 
 FOLDERS = ("benchmarks", "examples")
 PARTS = {
-    "commands.py", "common.py", "cost_tables.py", "metric_encoder.py", "metric_oracles.py", "metric_peers.py",
-    "part.py", "peak.py", "upkeep.py",
+    "commands.py", "common.py", "cost_tables.py", "gpu_measures.py", "metric_encoder.py", "metric_oracles.py",
+    "metric_peers.py", "part.py", "peak.py", "upkeep.py",
 }  # fmt: skip
 WITH_RAY = {"cost.py", "ray_overhead.py"}
 
@@ -72,14 +73,37 @@ def gpu(folder: Path, root: Path) -> None:
     """On the CPU, by the small configuration that stands in."""
     words = ("out", "--device", "cpu", "--seconds", "0.2", "--only", "float32", "--data-root", str(root))
     first = run("gpu.py", folder, *words)
-    assert "float32 eager, 2 packed" in first
+    assert "steps float32 eager" in first
     results = json.loads((folder / "out" / "results.json").read_text())["results"]
-    assert results["apart float32 compiled"]["apart"] < 1e-5
+    assert results["step float32"]["apart"] == results["apart float32 eager"]["apart"] == 0, (
+        "both are the CPU, and eager"
+    )
+    assert results["encode float32"]["images_per_s"] > 0
     assert all(result["steps_per_s"] > 0 for name, result in results.items() if name.startswith(("steps", "peer")))
     assert "# 1 of" in first
     assert "# 1 of" not in run("gpu.py", folder, *words), "nothing is measured twice"
     with tarfile.open(folder / "out.tar.gz") as archive:
         assert "out/results.json" in archive.getnames()
+    start = time.monotonic()
+    late = run(
+        "gpu.py",
+        folder,
+        "late",
+        "--device",
+        "cpu",
+        "--minutes",
+        "0.2",
+        "--seconds",
+        "30",
+        "--only",
+        "steps",
+        *words[-2:],
+    )
+    assert time.monotonic() - start < 12 + 20, "the box, and the start and end of the programs on a busy machine"
+    assert "{'failed': 'a measuring process gave no answer" in late
+    assert "the time is up; not measured: steps bf16 eager" in late
+    slow = run("gpu.py", folder, "out", *words[1:-4], "--apart", "--only", "float32 eager, 2 packed", *words[-2:])
+    assert "# 1 of 1: steps float32 eager, 2 packed" in slow
 
 
 def gpu_study(folder: Path, root: Path) -> None:
