@@ -106,23 +106,24 @@ class Worker:
     make: builds, in that process, the function of one number that is called for each request.
     """
 
-    def __init__(self, make: Callable[..., Callable[[float], Any]], *arguments: Any) -> None:
+    def __init__(self, make: Callable[..., Callable[[Any], Any]], *arguments: Any, limit: float | None = None) -> None:
+        """limit: seconds to wait until the function is made."""
         context = get_context("spawn")
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=serve, args=(other, make, arguments), daemon=True)
         self.process.start()
         other.close()
-        self.answer()  # ready
+        self.answer(limit)  # ready
 
-    def ask(self, value: float) -> None:
+    def ask(self, value: Any) -> None:
         """Start one measurement."""
         self.pipe.send(value)
 
     def answer(self, limit: float | None = None) -> Any:
         """Wait for its result, at most `limit` seconds; `RuntimeError` where the process failed or gave none."""
         if not self.pipe.poll(limit):
-            self.process.kill()
-            raise RuntimeError(f"a measuring process gave no answer in {limit} s")
+            self.kill()
+            raise RuntimeError(f"a measuring process gave no answer in {limit:.0f} s")
         try:
             failed, result = self.pipe.recv()
         except EOFError:
@@ -131,13 +132,18 @@ class Worker:
             raise RuntimeError(f"a measuring process failed: {result}")
         return result
 
+    def kill(self) -> None:
+        """End the process at once, whatever it does."""
+        self.process.kill()
+        self.process.join()
+
     def close(self) -> None:
-        """End the process."""
+        """End the process when it has done what it was asked for."""
         self.pipe.close()
         self.process.join()
 
 
-def serve(pipe: Connection, make: Callable[..., Callable[[float], Any]], arguments: tuple[Any, ...]) -> None:
+def serve(pipe: Connection, make: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]) -> None:
     """A worker's life: build, then answer until the pipe is closed."""
     try:
         measure = make(*arguments)

@@ -13,6 +13,7 @@ from disentangle_bench.trials.pack import cell_of, is_done, packs, record_crash,
 from disentangle_bench.trials.pending import TrialOptions
 from disentangle_bench.trials.probe import best_size
 from disentangle_bench.trials.records import Workspace
+from disentangle_bench.trials.scorers import Scorers, free_cores
 from disentangle_bench.trials.spec import TrialSpec
 
 
@@ -21,8 +22,23 @@ def launch(trials: list[TrialSpec], workspace: Workspace, options: TrialOptions,
     together = packs(trials, pack_sizes(trials, workspace, where.pack))
     with Watch(trials, workspace, options.scoring.metrics):
         if where.local:
-            return [mistake for pack in together for mistake in run_pack(pack, workspace, options)]
+            return launch_here(together, workspace, options)
         return launch_ray(together, workspace, options, where)
+
+
+def launch_here(together: list[list[TrialSpec]], workspace: Workspace, options: TrialOptions) -> list[str]:
+    """One pack after the other in this process; other processes score what is trained, where that frees a device.
+
+    That is so for packs, and for trials on a GPU, where a core is free; but not with loggers, which a trial's scores
+    are sent to by the process that trained it.
+    """
+    shared = any(len(pack) > 1 or pack[0].numerics.device != "cpu" for pack in together)
+    free = free_cores(max(pack[0].numerics.threads for pack in together))
+    if not shared or not free or options.loggers:
+        return [mistake for pack in together for mistake in run_pack(pack, workspace, options)]
+    with Scorers(min(free, sum(map(len, together))), workspace, options) as scorers:
+        mistakes = [mistake for pack in together for mistake in run_pack(pack, workspace, options, scorers)]
+        return mistakes + scorers.wait()
 
 
 def pack_sizes(trials: list[TrialSpec], workspace: Workspace, pack: int | Literal["auto"]) -> dict[str, int]:

@@ -39,6 +39,7 @@ class Watch:
 
     def __init__(self, trials: list[TrialSpec], workspace: Workspace, metrics: Metrics) -> None:
         self.trials, self.workspace = trials, workspace
+        self.metrics = set(metrics)
         self.shown = [(metric, protocols[0]) for metric, protocols in metrics.items()]
         self.console = console()
         self.stop = threading.Event()
@@ -87,12 +88,15 @@ class Watch:
             path = self.workspace.record(trial.id)
             if trial.id in self.done or not path.exists() or path.stat().st_mtime < self.started - 1:
                 continue
-            self.done.add(trial.id)
             try:
                 record = read_record(path)
             except UserError as error:  # the run itself will end with this sentence; the display goes on
+                self.done.add(trial.id)
                 self.console.print(str(error), markup=False)
                 continue
+            if record.status == "finished" and not self.metrics <= set(record.scores):
+                continue  # trained, and still to be scored by another process
+            self.done.add(trial.id)
             if record.status == "finished":
                 outcome = f"finished: {self.scores(record)}"
             else:

@@ -40,10 +40,12 @@ class Company:
     """The trials of one cell that train in one process by turns, of which this is one.
 
     size: how many they are. note: why they are no more. images: on the device, by dataset, which all of them use.
+    scored_elsewhere: whether other processes score what needs no images of the model, from the stored codes.
     """
 
     size: int = 1
     note: str = ""
+    scored_elsewhere: bool = False
     images: dict[str, DeviceImages] = field(default_factory=dict)
 
 
@@ -83,8 +85,9 @@ class Attempt:
 
     def steps(self, record: Record | None) -> TrialSteps:
         """What `run` does, but for closing what it opened."""
-        trainer = self.trainer()
+        trainer: Trainer | None = None  # made for an earlier record only where one is needed: it holds a device
         if record is None:
+            trainer = self.trainer()
             self.spec.refuse_outdated()
             try:
                 yield from self.train(trainer)
@@ -95,11 +98,15 @@ class Attempt:
             record.code_width, record.codes_sha256 = codes.shape[1], checksum
             self.draw(trainer)
         else:
-            codes = self.codes(trainer, record)
+            codes = self.codes(record)
         missing = missing_scores(record, self.options.scoring)
-        if trainer.step == 0 and any(isinstance(registry.get("metric", name), ImageMetric) for name in missing):
-            self.restore(trainer)
-        scores = self.score(trainer.model, codes, missing, self.options.scoring.repeats)
+        of_images = {name: missing[name] for name in missing if isinstance(registry.get("metric", name), ImageMetric)}
+        if self.company.scored_elsewhere:
+            missing = of_images
+        if trainer is None and of_images:
+            trainer = self.restored()
+        model = None if trainer is None else trainer.model
+        scores = self.score(model, codes, missing, self.options.scoring.repeats)
         for metric, protocols in scores.items():
             source = registry.source_hash("metric", metric)
             known = record.scores.get(metric, {}) if record.metric_sources.get(metric) == source else {}
@@ -110,10 +117,12 @@ class Attempt:
         record.seconds |= self.seconds
         return record
 
-    def restore(self, trainer: Trainer) -> None:
-        """Give a finished trial's trainer the weights that it ended with."""
+    def restored(self) -> Trainer:
+        """A finished trial's trainer, with the weights that it ended with."""
         self.spec.refuse_outdated()
+        trainer = self.trainer()
         trainer.restore()
+        return trainer
 
     def trainer(self) -> Trainer:
         """The trial's model and optimisers as they begin, on the trial's device."""
@@ -149,15 +158,14 @@ class Attempt:
             write_curves(self.folder / "curves.csv", trainer.history.curves)
         self.seconds["train"] = trainer.history.seconds
 
-    def codes(self, trainer: Trainer, record: Record) -> np.ndarray:
+    def codes(self, record: Record) -> np.ndarray:
         """The codes of all images, float32 (N, D), from the file; if that is gone or damaged, from the checkpoint."""
         try:
             return stored_codes(record, self.workspace)
         except UserError:
             if not (self.folder / "checkpoint.pt").exists():
                 raise
-        self.restore(trainer)
-        codes, record.codes_sha256 = self.encode(trainer)
+        codes, record.codes_sha256 = self.encode(self.restored())
         return codes
 
     def encode(self, trainer: Trainer) -> tuple[np.ndarray, str]:
@@ -170,9 +178,12 @@ class Attempt:
         return codes, write_codes(self.folder / "codes.npy", codes)
 
     def score(
-        self, model: Model, codes: np.ndarray, metrics: Metrics, repeats: int = 1
+        self, model: Model | None, codes: np.ndarray, metrics: Metrics, repeats: int = 1
     ) -> dict[str, dict[str, dict[str, Any]]]:
-        """Scores of codes (N, D), and of the model's images, by metric and protocol."""
+        """Scores of codes (N, D), and of the model's images, by metric and protocol.
+
+        model: None where no metric asks for images.
+        """
         scoring = Scoring(metrics, repeats)
         scores: dict[str, dict[str, dict[str, Any]]] = {}
         if not metrics:
@@ -180,12 +191,13 @@ class Attempt:
         pairs = [(metric, protocol) for metric, protocols in metrics.items() for protocol in protocols]
         self.heartbeat.begin("score", len(pairs), "scores")
         table = CodeTable.of(self.dataset, codes)
-        samples = ModelSamples(model, self.dataset, self.workspace.data)
+        samples = None if model is None else ModelSamples(model, self.dataset, self.workspace.data)
         for done, (metric, protocol) in enumerate(pairs, start=1):
             chosen = registry.get("metric", metric)
             reason = chosen.reason_to_skip(self.dataset)
             with timed(self.seconds, f"score/{metric}/{protocol}"):
                 if isinstance(chosen, ImageMetric):
+                    assert samples is not None
                     result = score_images(metric, samples, protocol, self.spec.seed)
                 elif reason:
                     result = {"skip": reason}

@@ -24,6 +24,7 @@ from disentangle_bench.training.process import set_up_process, threads
 from disentangle_bench.trials.attempt import Company
 from disentangle_bench.trials.pending import TrialOptions, existing_record, missing_scores
 from disentangle_bench.trials.records import Workspace, write_record
+from disentangle_bench.trials.scorers import Scorers
 from disentangle_bench.trials.spec import TrialSpec
 from disentangle_bench.trials.trial import failure, trial_steps
 
@@ -55,8 +56,12 @@ class Outcome:
     crowded: list[TrialSpec] = field(default_factory=list)  # for which memory did not suffice
 
 
-def run_pack(trials: Sequence[TrialSpec], workspace: Workspace, options: TrialOptions) -> list[str]:
+def run_pack(
+    trials: Sequence[TrialSpec], workspace: Workspace, options: TrialOptions, scorers: Scorers | None = None
+) -> list[str]:
     """Bring trials of one cell to their records, by turns; returns the sentences of those that only the user can mend.
+
+    scorers: other processes, which get the trials that are trained and are still at work on them when this returns.
 
     One that crashes or diverges leaves the others alone. Where memory runs out, the trial that noticed waits until the
     others are done, and those that waited go on from their checkpoints, half as many together.
@@ -69,10 +74,10 @@ def run_pack(trials: Sequence[TrialSpec], workspace: Workspace, options: TrialOp
     with threads(numerics.threads):
         while waiting:
             now, waiting = waiting[:size], waiting[size:]
-            outcome = take_turns(now, workspace, options, note)
+            outcome = take_turns(now, workspace, options, note, scorers)
             mistakes += outcome.mistakes
             for trial in outcome.busy:  # waited for alone: holding one lock and waiting for another could last for ever
-                mistakes += take_turns([trial], workspace, options).mistakes
+                mistakes += take_turns([trial], workspace, options, scorers=scorers).mistakes
             if outcome.crowded:
                 size, note = max(1, len(now) // 2), f"memory ran out in a pack of {len(now)}"
                 waiting = outcome.crowded + waiting
@@ -80,13 +85,19 @@ def run_pack(trials: Sequence[TrialSpec], workspace: Workspace, options: TrialOp
     return mistakes
 
 
-def take_turns(trials: Sequence[TrialSpec], workspace: Workspace, options: TrialOptions, note: str = "") -> Outcome:
+def take_turns(
+    trials: Sequence[TrialSpec],
+    workspace: Workspace,
+    options: TrialOptions,
+    note: str = "",
+    scorers: Scorers | None = None,
+) -> Outcome:
     """One step of each trial after the other, until all have their records or have said why not.
 
-    note: for the records, why they are no more.
+    note: for the records, why they are no more. scorers: as in `run_pack`.
     """
     outcome = Outcome()
-    company = Company(len(trials), note)
+    company = Company(len(trials), note, scored_elsewhere=scorers is not None)
     outside = Generators(trials[0].numerics.device)
     members = [Member(trial, workspace, options, company) for trial in trials]
     try:
@@ -96,6 +107,8 @@ def take_turns(trials: Sequence[TrialSpec], workspace: Workspace, options: Trial
                 try:
                     if member.step():
                         continue
+                    if scorers is not None and not is_done(trial, workspace, options):
+                        scorers.submit(trial)
                 except Timeout:
                     outcome.busy.append(trial)
                 except UserError as error:

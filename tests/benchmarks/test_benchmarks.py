@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import mmap
 import os
 import subprocess
 import sys
+import tarfile
+import time
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -127,6 +130,68 @@ def test_the_tests_that_a_gpu_runs_are_there() -> None:
     named = subprocess.run(words, capture_output=True, text=True, cwd=SCRIPTS, check=True).stdout.split()
     assert named
     assert all((ROOT / path).is_file() for path in named)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_what_a_gpu_measures_is_callable_and_most_valuable_first(script: Any, device: str) -> None:
+    gpu, measures = script("gpu"), script("gpu_measures")
+    for wanted in (gpu.in_a_box(device), gpu.apart(device)):
+        for function, *arguments in wanted.values():
+            if function != "tests":
+                inspect.signature(getattr(measures, function)).bind(*arguments, None)
+    kinds = list(dict.fromkeys(name.split()[0] for name in gpu.in_a_box(device)))
+    assert kinds == ["data", "step", "apart", "capture", "peer", "steps", "encode", "tests"]
+
+
+def test_one_process_measures_on_after_a_failure_and_names_it(script: Any, data_root: Path) -> None:
+    measure = script("gpu_measures").in_turn(data_root)
+    assert measure(("time_growing", ("cpu", "float32", "eager", 3), 0.01)) == {
+        "failed": "ValueError: no pack of 3 is measured on cpu"
+    }
+    assert measure(("against_cpu", ("cpu",), 0.01))["apart"] == 0
+    assert measure(("try_capture", ("cpu", "vae"), 0.01))["engine"].startswith("small: no: NotCapturable: ")
+
+
+def test_a_measuring_process_that_hangs_is_ended(script: Any) -> None:
+    common = script("common")
+    with pytest.raises(RuntimeError, match="a measuring process gave no answer in 0 s"):
+        common.Worker(time.sleep, 600.0, limit=0.2)
+
+
+def test_as_many_seeds_are_trained_as_end_in_time(script: Any) -> None:
+    study = script("gpu_study")
+    rates = {1: 100.0, 8: 400.0}
+    assert study.training_seconds(8, 8, 1_000, rates) == 20.0
+    assert study.training_seconds(10, 8, 1_000, rates) == 20.0 + 20.0, "the last two at the rate of one"
+    assert study.fitting(32, 1_000, rates, 1.1 * 40.0 + 0.1) == (16, 8)
+    assert study.fitting(10, 1_000, rates, 60.0) == (10, 8)
+    assert study.fitting(32, 1_000, rates, 11.1) == (1, 1)
+    assert study.fitting(32, 1_000, rates, 10.9) == (0, 1)
+
+
+def test_what_comes_back_is_split_under_the_limit_and_what_has_no_place_is_named(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = script("gpu_study")
+    monkeypatch.setattr(study, "LIMIT", 5_000)
+    monkeypatch.setattr(study, "ARCHIVES", 2)
+    out = tmp_path / "out"
+    out.mkdir()
+    for name, size in {
+        "a.png": 3_000,
+        "b.png": 3_000,
+        "record.json": 2_500,
+        "codes.npy": 9,
+        "large.csv": 6_000,
+    }.items():
+        (out / name).write_bytes(bytes(size))
+    study.pack(out, tmp_path / "back")
+    held = {}
+    for path in sorted((tmp_path / "back").iterdir()):
+        with tarfile.open(path) as archive:
+            held[path.name] = archive.getnames()
+    assert held == {"out.tar.gz": ["out/record.json"], "out-2.tar.gz": ["out/a.png"]}
+    assert "no room for 2 files" in capsys.readouterr().out
 
 
 def test_without_a_gpu_its_benchmark_says_so(tmp_path: Path) -> None:

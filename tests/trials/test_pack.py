@@ -17,10 +17,12 @@ from disentangle_bench.studies.config import load_study, resolve_trials
 from disentangle_bench.training.checkpoints import load_checkpoint
 from disentangle_bench.training.process import set_up_process
 from disentangle_bench.training.trainer import Intervals
+from disentangle_bench.trials.attempt import Attempt
 from disentangle_bench.trials.pack import cell_of, packs, run_pack
 from disentangle_bench.trials.pending import Scoring, TrialOptions
 from disentangle_bench.trials.probe import best_size, choose, measure
 from disentangle_bench.trials.records import Record, Workspace, read_record
+from disentangle_bench.trials.scorers import Scorers
 from disentangle_bench.trials.spec import TrialSpec
 from disentangle_bench.trials.trial import run_trial
 from tests.helpers import call_command, command_line, environment, run_command
@@ -82,6 +84,40 @@ def test_packed_trials_have_the_bytes_of_the_same_trials_alone(place, tmp_path, 
     assert {record.engine for record in records(place, asked)} == {"eager; in a pack of 3"}
     assert {record.engine for record in records(alone, asked)} == {"eager"}
     assert len({results(place, trial) for trial in asked}) == 3
+
+
+def test_scored_by_other_processes_trials_have_the_bytes_of_the_same_trials_alone(place, tmp_path):
+    asked, alone = trials(place, "vae", "0-2"), elsewhere(place, tmp_path)
+    with Scorers(2, place, OPTIONS) as scorers:
+        assert run_pack(asked, place, OPTIONS, scorers) == []
+        assert scorers.wait() == []
+    for trial in asked:
+        run_trial(trial, alone, OPTIONS)
+        assert results(place, trial) == results(alone, trial)
+    seconds = [set(record.seconds) for record in records(place, asked)]
+    assert seconds == [{"train", "encode", "score/factor-vae/robust"}] * 3
+
+
+def test_leaving_the_scorers_ends_them_and_a_second_run_scores_what_they_left(place):
+    asked = trials(place, "vae", "0-1")
+    with Scorers(1, place, OPTIONS) as scorers:
+        run_pack(asked, place, OPTIONS, scorers)
+        deadline = time.monotonic() + 30
+        while not scorers.running and time.monotonic() < deadline:
+            time.sleep(0.01)
+        [process] = scorers.running
+    assert process.poll() is not None
+    assert [record.scores for record in records(place, asked)] == [{}, {}]
+    assert run_pack(asked, place, OPTIONS) == []
+    assert all("factor-vae" in record.scores for record in records(place, asked))
+
+
+def test_scoring_stored_codes_makes_no_trainer_and_so_holds_no_device(place, monkeypatch):
+    [trial] = trials(place, "vae", "0")
+    run_trial(trial, place, replace(OPTIONS, scoring=Scoring({})))
+    monkeypatch.setattr(Attempt, "trainer", None)
+    record = run_trial(trial, place, OPTIONS)
+    assert "score" in record.scores["factor-vae"]["robust"]
 
 
 def test_a_diverging_trial_leaves_the_others_alone(place, tmp_path):
