@@ -51,10 +51,13 @@ def hit(process, which=signal.SIGKILL):
     return True
 
 
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")  # Ray's own end a minute or so after the rest was killed
+
+
 def gone(processes, seconds=60):
-    """Wait until all of these have ended; those that haven't by then are killed. Whether none had to be."""
+    """Wait until all of these but `AGENTS` have ended; the others are killed then. Whether none had to be."""
     end = time.monotonic() + seconds
-    while alive := processes & parents().keys():
+    while alive := {each for each in processes & parents().keys() if not command_of(each).startswith(AGENTS)}:
         if time.monotonic() > end:
             for process in alive:
                 hit(process)
