@@ -258,13 +258,14 @@ def test_a_hundred_trials_fit_twenty_megabytes(place):
     ],
 )  # fmt: skip
 def test_text_that_a_spreadsheet_would_run_is_made_text(text, kept):
-    assert inert(text) == (text if kept else f"'{text}")
+    plain = text.replace("\r", " ")
+    assert inert(text) == (plain if kept else f"'{plain}")
 
 
 @given(st.text())
 def test_no_cell_begins_as_a_formula_unless_it_is_a_number(text):
     safe = inert(text)
-    assert safe.endswith(text)
+    assert safe.endswith(text.replace("\r", " "))
     if safe.lstrip()[:1] in tuple("=+-@＝＋－＠"):
         float(safe)
 

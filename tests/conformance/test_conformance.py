@@ -516,7 +516,7 @@ def test_no_dataset_is_left_out():
     own = {
         "test_variants": ["dsprites-scream"],
         "test_images": ["chairs3d", "celeba", "folder"],
-        "test_arrays": ["shapes3d", "cars3d", "smallnorb", "mnist"],
+        "test_arrays": ["shapes3d", "cars3d", "smallnorb", "mnist", "fashion-mnist", "kmnist"],
     }
     mpi3d = [name for name in registry.BUILT_IN["dataset"] if name.startswith("mpi3d-")]
     drawn = ["dsprites", "dsprites-32", "dsprites-color8", "dsprites-color", "dsprites-noisy", *DRAWN]
